@@ -141,7 +141,7 @@ async fn fill(folder: &Path) {
         // Uses the latest possible time, so that no event becomes too old to be delivered.
         journal.accept(Accept {
             origin: run.into(),
-            mark: Some(mark),
+            mark: Some(mark.as_str().into()),
             at: Timestamp::MAX,
             events: vec![event],
         })

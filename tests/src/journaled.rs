@@ -111,7 +111,7 @@ pub async fn fill_journal(folder: &Path, sink: &str, ids: &[&str], log_bytes: us
         // Uses the latest possible time, so that no event becomes too old to be delivered.
         accepted_events.push(journal.accept(Accept {
             origin: (*id).into(),
-            mark: Some("told".to_owned()),
+            mark: Some("told".into()),
             at: Timestamp::MAX,
             events: vec![event],
         }));

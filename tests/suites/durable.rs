@@ -2,17 +2,19 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::process::Stdio;
-use step_observer_tests::admin::get;
+use step_observer::step::StepRecord;
+use step_observer_tests::admin::{admin_address, get, get_until};
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::available;
 use step_observer_tests::journaled::{
     assert_all_in_order, dead_letters, journaled_observer, show_ended_runs,
 };
 use step_observer_tests::load::Numbers;
+use step_observer_tests::observer::Observer;
 use step_observer_tests::path;
 use step_observer_tests::peer::mount_namespace;
 use step_observer_tests::program::Program;
-use step_observer_tests::recording::{copies, watch_events};
+use step_observer_tests::recording::{changes, copies, is_pod, recordings, track, watch_events};
 use step_observer_tests::sink::{Answer, HttpSink, Request};
 use tokio::process::Command;
 
@@ -441,6 +443,53 @@ async fn a_namespace_that_is_not_watched_for_a_while_emits_nothing_again() {
         assert!(observer.wait().await.unwrap().success());
         assert_eq!(assert_all_in_order(&sink.requests(), 2), 0, "{arguments:?}");
     }
+}
+
+#[tokio::test]
+async fn runs_whose_pods_are_gone_after_a_restart_emit_nothing_again() {
+    let server = ApiServer::start().await;
+    let sink = HttpSink::start(vec![]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut expected, mut known, mut derived) = (0, HashSet::new(), Vec::new());
+    let journal = folder.path().to_str().unwrap();
+    let arguments = ["--journal", journal, "--admin", "127.0.0.1:0"];
+    let first = Observer::start(&server, &sink, &arguments);
+    server.wait_for_watches(2).await;
+    let mut pods = Vec::new();
+    for name in recordings() {
+        let events = watch_events(&name);
+        for event in &events {
+            server.play(event);
+        }
+        let records = track(changes(&events));
+        expected += records.len();
+        let name_of = |record: &StepRecord| record.transition.name();
+        known.extend(records.iter().map(name_of));
+        let (of_pods, of_task_runs): (Vec<_>, Vec<_>) = events.into_iter().partition(is_pod);
+        pods.extend(of_pods);
+        derived.extend(track(changes(&of_task_runs)).iter().map(name_of));
+    }
+    sink.wait_for(expected).await;
+    // A stop, not a kill: the acknowledgements of the last deliveries are in the journal, too.
+    assert_eq!(first.stop().await.0, Some(0));
+    for pod in pods {
+        server.delete(pod["object"].clone());
+    }
+
+    let mut second = Observer::start(&server, &sink, &arguments);
+    let admin = admin_address(&mut second).await;
+    let suppressed = format!("\"toldBefore\":{}", derived.len());
+    let is_done = |_, body: &str| body.contains(&suppressed) || sink.requests().len() > expected;
+    get_until(&admin, "/status", is_done).await;
+    let (code, log) = second.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    derived.retain(|name| !known.contains(name));
+    assert_eq!(
+        derived,
+        Vec::<String>::new(),
+        "derived from the TaskRun alone"
+    );
+    assert_eq!(sink.requests().len(), expected);
 }
 
 #[tokio::test]

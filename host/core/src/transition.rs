@@ -182,6 +182,18 @@ impl Transition {
         }
     }
 
+    /// Names the transition by its pod, its step, and whether the step starts or ends: the same
+    /// whether the transition was derived from the pod or from the TaskRun, which does not know the
+    /// UID of its pod. Unlike the id, it does not distinguish two pods of the same name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let edge = match self.kind {
+            Kind::Started => "started",
+            Kind::Succeeded(_) | Kind::Failed(_) | Kind::Skipped(..) => "ended",
+        };
+        [&self.pod_name, "/", self.step(), "/", edge].concat()
+    }
+
     /// Derives the event's `sequence`, which as a string sorts the events of one TaskRun by attempt,
     /// pod, step and phase, each in a fixed width (decision 6). Transitions without a pod sort
     /// behind all pods of their attempt.

@@ -18,11 +18,28 @@ pub struct Accept {
     pub origin: Origin,
     /// The mark of the transition. `None` for events that the journal held before, such as dead
     /// letters that are sent again: they skip the check for room.
-    pub mark: Option<String>,
+    pub mark: Option<Mark>,
     /// When the events were accepted.
     pub at: Timestamp,
     /// The events. Empty if a plugin dropped them or no sink wants them: then only the mark is kept.
     pub events: Vec<NewEvent>,
+}
+
+/// The names of a transition within its run. The journal keeps both as marks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The id of the event, and for a sink with plugins of its own the name of the sink.
+    pub id: String,
+    /// The name of the transition without the UID of its Pod, likewise with the name of the sink: it
+    /// recognises a transition that is derived again once the Pod is gone.
+    pub name: Option<String>,
+}
+
+impl From<&str> for Mark {
+    fn from(id: &str) -> Self {
+        let (id, name) = (id.to_owned(), None);
+        Self { id, name }
+    }
 }
 
 /// An event to be accepted.
@@ -86,7 +103,7 @@ impl Journal {
         }
         let guard = tokio::select! {
             biased;
-            guard = self.in_flight.enter(bytes, &accept.origin, accept.mark.as_deref()) => guard,
+            guard = self.in_flight.enter(bytes, &accept.origin, accept.mark.as_ref().map(|mark| &*mark.id)) => guard,
             error = self.failed() => return Err(error),
         };
         self.send(Command::Accept(accept, completion, guard)).await

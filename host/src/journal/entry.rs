@@ -85,6 +85,10 @@ pub(super) enum Entry {
         /// Names the transition. Absent if the event was only moved to another segment.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mark: Option<String>,
+        /// Names the transition without the UID of its Pod. The first builds of version 0.1.0 did not
+        /// write it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         at: Timestamp,
         events: Vec<AcceptedEvent>,
     },
@@ -105,8 +109,8 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    /// Removes the mark. A journal in memory does not need it, because it ends with the process,
-    /// and only a restart would read the mark.
+    /// Removes the marks. A journal in memory does not need them, because it ends with the process,
+    /// and only a restart would read them.
     pub(super) fn without_mark(self) -> Self {
         match self {
             Self::Accepted {
@@ -119,6 +123,7 @@ impl Entry {
                 run,
                 namespace,
                 mark: None,
+                name: None,
                 at,
                 events,
             },

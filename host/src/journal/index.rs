@@ -152,6 +152,7 @@ impl JournalIndex {
                 run,
                 namespace,
                 mark,
+                name,
                 at,
                 events,
             } => {
@@ -167,8 +168,8 @@ impl JournalIndex {
                     self.accept(&event, place, (hash(&run), &namespace), at.as_second());
                     offset += u64::from(length);
                 }
-                if let Some(mark) = mark {
-                    self.add_mark(run, &mark);
+                for mark in [mark, name].into_iter().flatten() {
+                    self.add_mark(run.clone(), &mark);
                 }
             }
             Entry::Acknowledged { seq, sink } => {

@@ -46,7 +46,7 @@ mod shared;
 mod waiters;
 mod writer;
 
-pub use accept::{Accept, NewEvent};
+pub use accept::{Accept, Mark, NewEvent};
 pub(crate) use capacity::{DeadLettered, DroppedLetter};
 pub use config::{JournalConfig, JournalError, WhenFull};
 pub use entry::{DeadLetter, Origin, Seq};
@@ -176,8 +176,8 @@ impl Journal {
         Ok(false)
     }
 
-    /// Returns whether a transition was emitted: its mark is in the journal or in flight. A mark in
-    /// flight does not survive a crash.
+    /// Returns whether a transition was emitted: this mark of it is in the journal, or it is in flight
+    /// under this id. A mark in flight does not survive a crash.
     #[must_use]
     pub fn is_emitted(&self, run: &str, mark: &str) -> bool {
         // Checks `in_flight` first, because a mark enters the index before it leaves `in_flight`.

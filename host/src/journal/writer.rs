@@ -159,6 +159,10 @@ fn accepted(accept: Accept, next: &mut Seq) -> (Entry, Vec<Bytes>) {
         at,
         events: new,
     } = accept;
+    let (mark, name) = match mark {
+        Some(mark) => (Some(mark.id), mark.name),
+        None => (None, None),
+    };
     let mut events = Vec::new();
     let mut bodies = Vec::new();
     for event in new {
@@ -175,6 +179,7 @@ fn accepted(accept: Accept, next: &mut Seq) -> (Entry, Vec<Bytes>) {
         run: origin.run,
         namespace: origin.namespace,
         mark,
+        name,
         at,
         events,
     };

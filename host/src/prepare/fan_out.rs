@@ -2,7 +2,9 @@
 //! plugins of their own get it together, and each other sink gets it through its own plugins.
 
 use super::run_chain::ChainRef;
-use super::{AdmittedRecord, MissingMarks, Pending, Preparation, PreparedEvent, SinkRoute};
+use super::{
+    AdmittedRecord, MissingMarks, Pending, Preparation, PreparedEvent, SinkRoute, transition_mark,
+};
 use crate::event::EventIdentity;
 use crate::fair::Permit;
 use crate::plugin::{Chain, Report};
@@ -62,7 +64,7 @@ impl Preparation {
                 drop(permit);
                 match event {
                     Ok(event) => {
-                        let mark = identity.id.clone();
+                        let mark = transition_mark(&record.transition, &identity.id);
                         self.submit(record, identity, mark, event, &report, pending)
                             .await;
                     }
@@ -97,7 +99,7 @@ impl Preparation {
                 }
             }
         };
-        let mark = route.mark(&identity.id);
+        let mark = route.mark(transition_mark(&record.transition, &identity.id));
         match self.encode(passed.as_ref(), [route]) {
             Ok(event) => {
                 self.submit(record, identity, mark, event, &report, pending)

@@ -3,7 +3,7 @@
 //! bytes of the general path.
 
 use super::run_chain::ChainRef;
-use super::{AdmittedRecord, Pending, Preparation, SinkRoute};
+use super::{AdmittedRecord, Pending, Preparation, SinkRoute, transition_mark};
 use crate::event::{self, EventIdentity, EventMatch};
 use crate::fair::Permit;
 use crate::plugin::Report;
@@ -39,7 +39,7 @@ impl Preparation {
                 // Frees the permit before the event waits for space in the journal, so that records
                 // of other namespaces can be prepared meanwhile.
                 drop(permit);
-                let mark = identity.id.clone();
+                let mark = transition_mark(&item.record.transition, &identity.id);
                 self.submit(
                     &item.record,
                     identity,

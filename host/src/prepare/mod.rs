@@ -19,7 +19,7 @@ pub(crate) use pending::Pending;
 use crate::event::{self, EventConfig, EventIdentity, EventMatch};
 use crate::fair::{FairSemaphore, Ticket};
 use crate::history::History;
-use crate::journal::Journal;
+use crate::journal::{Journal, Mark};
 use crate::known_secrets::{KnownSecrets, ReadMoment};
 use crate::logs::LogReader;
 use crate::observe::{LogRateLimit, WatchedPod};
@@ -28,6 +28,7 @@ use crate::plugin::{Chain, ChainPool, Report};
 use crate::step::{Envelope, StepRecord};
 use std::sync::Arc;
 use std::time::Duration;
+use step_observer_core::Transition;
 use tokio::sync::watch;
 use tracing::debug;
 
@@ -94,9 +95,21 @@ impl SinkRoute {
     }
 
     /// Returns the mark of an event that passed the plugins of this sink. The mark differs from all
-    /// marks of other sinks, because an id contains no space.
-    fn mark(&self, id: &str) -> String {
-        format!("{id} {}", self.name)
+    /// marks of other sinks, because an id and a name contain no space.
+    fn mark(&self, mark: Mark) -> Mark {
+        let of_sink = |mark: String| format!("{mark} {}", self.name);
+        Mark {
+            id: of_sink(mark.id),
+            name: mark.name.map(of_sink),
+        }
+    }
+}
+
+/// Returns the mark of a transition whose event has this id.
+fn transition_mark(transition: &Transition, id: &str) -> Mark {
+    Mark {
+        id: id.to_owned(),
+        name: Some(transition.name()),
     }
 }
 
@@ -199,14 +212,23 @@ impl Preparation {
     }
 
     fn missing_marks(&self, record: &StepRecord, id: &str) -> MissingMarks {
-        let run = &record.transition.run_uid;
+        let transition = &record.transition;
+        let mark = transition_mark(transition, id);
         let own = self
             .own_routes()
-            .map(|route| !self.journal.is_emitted(run, &route.mark(id)));
+            .map(|route| self.is_missing(transition, &route.mark(mark.clone())));
         MissingMarks {
-            shared: !self.journal.is_emitted(run, id),
+            shared: self.is_missing(transition, &mark),
             own: own.collect(),
         }
+    }
+
+    /// Returns whether a transition was not emitted under this mark. A transition that was derived
+    /// without its Pod has another id than before the Pod was gone, but the same name.
+    fn is_missing(&self, transition: &Transition, mark: &Mark) -> bool {
+        let is_emitted = |mark: &str| self.journal.is_emitted(&transition.run_uid, mark);
+        let name = mark.name.as_ref().filter(|_| transition.pod_uid.is_none());
+        !is_emitted(&mark.id) && !name.is_some_and(|name| is_emitted(name))
     }
 
     /// Returns the routes of sinks that have plugins of their own.

@@ -4,7 +4,7 @@ use super::{Pending, Preparation};
 use crate::clock;
 use crate::event::{self, BuildError, EventIdentity};
 use crate::history::{EventStage, PluginResult, PluginVerdict, TraceContext};
-use crate::journal::{Accept, NewEvent, Origin};
+use crate::journal::{Accept, Mark, NewEvent, Origin};
 use crate::plugin::{CallResult, OnError, PluginCall, PluginIdentity, Report};
 use crate::step::StepRecord;
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ impl Preparation {
         &self,
         record: &StepRecord,
         identity: &EventIdentity,
-        mark: String,
+        mark: Mark,
         event: Option<NewEvent>,
         report: &Report,
         pending: Pending,

@@ -17,12 +17,13 @@ impl JournalIndex {
             Entry::Accepted {
                 run,
                 mark,
+                name,
                 at,
                 events,
                 ..
             } => {
                 let mut live = Vec::new();
-                let marks: Vec<String> = mark.into_iter().collect();
+                let marks: Vec<String> = [mark, name].into_iter().flatten().collect();
                 live.extend(self.live_marks(run.clone(), marks));
                 for event in events {
                     live.extend(self.live_event(&run, at, &event));
@@ -58,6 +59,7 @@ impl JournalIndex {
             run: run.clone(),
             namespace: self.namespace(seq).unwrap_or_default(),
             mark: None,
+            name: None,
             at,
             events: vec![event],
         };

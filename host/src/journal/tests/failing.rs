@@ -15,7 +15,7 @@ async fn try_accept(journal: &Journal, body: &str) -> Result<(), JournalError> {
     };
     let accept = Accept {
         origin: "run-0".into(),
-        mark: Some(body.to_owned()),
+        mark: Some(body.into()),
         at: Timestamp::UNIX_EPOCH,
         events: vec![event],
     };

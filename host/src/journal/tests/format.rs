@@ -32,6 +32,7 @@ fn the_worked_example_is_what_the_journal_writes_and_reads() {
         run: "r".into(),
         namespace: "ci".into(),
         mark: Some("1".to_owned()),
+        name: None,
         at: "2026-11-22T13:00:00Z".parse().unwrap(),
         events: vec![AcceptedEvent {
             seq: 0,

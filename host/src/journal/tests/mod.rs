@@ -55,7 +55,7 @@ async fn accept(journal: &Journal, run: &str, mark: &str, sinks: &[&str], body: 
             body: Bytes::from(body.to_owned()),
         }],
     };
-    let mark = Some(mark.to_owned());
+    let mark = Some(mark.into());
     let accept = Accept {
         origin: run.into(),
         mark,

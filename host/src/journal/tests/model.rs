@@ -82,7 +82,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
 fn accept_of(origin: Origin, mark: &str, events: Vec<NewEvent>) -> Accept {
     Accept {
         origin,
-        mark: Some(mark.to_owned()),
+        mark: Some(mark.into()),
         at: Timestamp::UNIX_EPOCH,
         events,
     }

@@ -17,7 +17,7 @@ async fn accept_of(journal: &Journal, namespace: &str, sinks: &[&str], size: usi
         sinks: sinks.iter().map(ToString::to_string).collect(),
         body: vec![b'x'; size].into(),
     };
-    let mark = Some(format!("{}", fastrand::u64(..)));
+    let mark = Some(format!("{}", fastrand::u64(..)).as_str().into());
     let accept = Accept {
         origin,
         mark,

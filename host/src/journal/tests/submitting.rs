@@ -21,7 +21,7 @@ async fn submit(
         sinks: vec!["a".to_owned()],
         body: Bytes::from(vec![b'x'; size]),
     };
-    let mark = Some(mark.to_owned());
+    let mark = Some(mark.into());
     let accept = Accept {
         origin: "run".into(),
         mark,
