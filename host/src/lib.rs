@@ -26,6 +26,7 @@ pub mod record;
 pub use step_observer_redact as redact;
 pub mod sink;
 pub mod step;
+pub mod step_metrics;
 pub mod terminal;
 pub mod trace;
 mod truncate;

@@ -8,8 +8,10 @@ pub use masked::{MaskCounts, Redactor};
 use crate::known_secrets::PodSecrets;
 use crate::redact::RedactionCounts;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use step_observer_core::Transition;
+use step_observer_otlp::RunEnd;
 
 /// Labels or annotations, sorted by name. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct StepRecord {
     pub api_version: Arc<str>,
     /// Name of the PipelineRun, from the label `tekton.dev/pipelineRun`.
     pub pipeline_run: Option<Arc<str>>,
+    /// UID of the PipelineRun, from the label `tekton.dev/pipelineRunUID`, else from the owner reference.
+    pub pipeline_run_uid: Option<Arc<str>>,
     /// Name of the task in the pipeline, from the label `tekton.dev/pipelineTask`.
     pub pipeline_task: Option<Arc<str>>,
     /// Labels of the TaskRun.
@@ -65,6 +69,8 @@ pub struct StepRecord {
     /// Annotations of the TaskRun, without `kubectl.kubernetes.io/last-applied-configuration`
     /// (kubectl's copy of the object).
     pub annotations: StringMap,
+    /// `traceparent` in the status of the TaskRun, where Tekton writes its span context. Not checked.
+    pub traceparent: Option<Arc<str>>,
     /// Spec of the step in the shape of Tekton's v1beta1 API: a JSON object whose members are sorted by
     /// name.
     pub spec: Arc<str>,
@@ -82,6 +88,37 @@ pub struct StepRecord {
     pub pod_secrets: Option<PodSecrets>,
     /// Time at which the observer observed the transition.
     pub seen_at: Timestamp,
+}
+
+/// The end of an attempt of a TaskRun, or of a PipelineRun.
+#[derive(Clone, Debug)]
+pub struct EndedRun {
+    /// The end. Its source and its trace are not set yet.
+    pub end: RunEnd,
+    /// The annotations in which Tekton writes its span context.
+    pub annotations: StringMap,
+    /// `traceparent` in the status. Not checked.
+    pub traceparent: Option<Arc<str>>,
+}
+
+impl EndedRun {
+    /// Takes an end with the annotations of its object, of which those with a span context are kept.
+    #[must_use]
+    pub fn new(
+        end: RunEnd,
+        annotations: &BTreeMap<String, String>,
+        traceparent: &Option<Arc<str>>,
+    ) -> Self {
+        let annotations = annotations.iter();
+        let annotations = annotations.filter(|(name, _)| name.ends_with("SpanContext"));
+        Self {
+            end,
+            annotations: annotations
+                .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+                .collect(),
+            traceparent: traceparent.clone(),
+        }
+    }
 }
 
 /// Names of omitted members of a step, with their sizes in bytes: the UTF-8 length of a string, or

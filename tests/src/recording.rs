@@ -127,6 +127,7 @@ pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
             | Finding::ReadSecretsNow(_)
             | Finding::Forgotten(_)
             | Finding::Unclaimed(_)
+            | Finding::RunEnded(_)
             | Finding::TextsEvicted(_) => None,
         })
         .collect()

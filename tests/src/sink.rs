@@ -3,8 +3,8 @@
 use crate::tls::{SharedTls, TlsListener};
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, StatusCode};
-use axum::routing::{any, post};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::routing::post;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,6 +20,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Request {
     /// Method of the request.
     pub method: Method,
+    /// Path of the request.
+    pub path: String,
     /// Headers of the request.
     pub headers: HeaderMap,
     /// Body of the request.
@@ -80,7 +82,7 @@ impl HttpSink {
         let rule: Arc<Mutex<Option<Rule>>> = Arc::default();
         let (kept, next, ruled) = (requests.clone(), script.clone(), rule.clone());
         let (counter, count) = watch::channel(0);
-        let accept = move |method: Method, headers: HeaderMap, body: Bytes| async move {
+        let accept = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| async move {
             let scripted = next.lock().unwrap().pop_front();
             let (status, answer_headers) = scripted.unwrap_or_else(|| {
                 let rule = ruled.lock().unwrap();
@@ -90,6 +92,7 @@ impl HttpSink {
             let status = StatusCode::from_u16(status).unwrap();
             kept.lock().unwrap().push(Request {
                 method,
+                path: uri.path().to_owned(),
                 headers,
                 body,
                 status,
@@ -102,7 +105,7 @@ impl HttpSink {
             }
             (status, answer)
         };
-        let router = Router::new().route("/events", any(accept));
+        let router = Router::new().fallback(accept);
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
@@ -114,6 +117,12 @@ impl HttpSink {
             tls: None,
             _server: server,
         }
+    }
+
+    /// Returns the URL without its path.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.url.strip_suffix("/events").unwrap_or(&self.url)
     }
 
     /// Starts a sink with TLS.

@@ -78,6 +78,7 @@ fn the_originals_example_is_reproduced_field_for_field() {
         BTreeSet::from([
             "taskRun",
             "labels",
+            "podUID",
             "stepIndex",
             "attempt",
             "startedAt",

@@ -21,7 +21,7 @@ fn room(file: &Path) -> String {
 }
 
 /// Rooms that each room may use. Only `app`, and the command line above it, may use all.
-const ROOMS: [(&str, &[&str]); 30] = [
+const ROOMS: [(&str, &[&str]); 31] = [
     ("allocator", &[]),
     ("file_permissions", &[]),
     ("step", &["known_secrets"]),
@@ -31,7 +31,8 @@ const ROOMS: [(&str, &[&str]); 30] = [
     ("fair", &["clock", "locked", "metrics"]),
     ("lanes", &[]),
     ("locked", &[]),
-    ("metrics", &[]),
+    ("metrics", &["locked"]),
+    ("step_metrics", &["event", "metrics", "step"]),
     ("yaml", &[]),
     ("terminal", &[]),
     ("history", &["file_permissions", "locked", "metrics"]),
@@ -102,6 +103,7 @@ const ROOMS: [(&str, &[&str]); 30] = [
             "observe",
             "plugin",
             "sink",
+            "step_metrics",
             "trace",
             "yaml",
             "http",
@@ -123,6 +125,7 @@ const ROOMS: [(&str, &[&str]); 30] = [
             "observe",
             "plugin",
             "step",
+            "step_metrics",
         ],
     ),
     (
@@ -148,6 +151,7 @@ const ROOMS: [(&str, &[&str]); 30] = [
             "prepare",
             "sink",
             "step",
+            "step_metrics",
             "trace",
             "http",
         ],

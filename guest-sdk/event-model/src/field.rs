@@ -62,7 +62,7 @@ pub struct Field {
 
 /// All fields of the data. Members of `labels`, of `step` and of data that plugins add have a row
 /// only if they need their own treatment.
-pub const FIELDS: [Field; 35] = {
+pub const FIELDS: [Field; 37] = {
     use OnOversize::{Keep as Fixed, Omit};
     use OnStrip::{Keep, KeepMembers, Remove};
     use PluginAccess::{Ignore, OwnFunctions, Read, Write};
@@ -75,8 +75,10 @@ pub const FIELDS: [Field; 35] = {
         row("/log", OwnFunctions, Remove, Omit),
         row("/logInfo", Read, Keep, Fixed),
         row("/pipelineRun", Write, Keep, Omit),
+        row("/pipelineRunUID", Read, Keep, Fixed),
         row("/pipelineTask", Write, Keep, Omit),
         row("/podRef", Read, Keep, Fixed),
+        row("/podUID", Read, Keep, Fixed),
         row("/reason", Read, Keep, Fixed),
         row("/redaction", Ignore, Keep, Omit),
         row("/startedAt", Write, Keep, Omit),

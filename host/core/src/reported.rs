@@ -46,6 +46,7 @@ pub(crate) fn from_task_run(
     };
     // The step that ran is the first one with a synthetic end, if all steps before it went well.
     let mut all_well = true;
+    let mut last_end = None;
     for (index, step) in attempt.steps.iter().enumerate() {
         let mut end = end_of(step, attempt, turn, all_well);
         end.at = end.at.or(attempt.done.as_ref().and_then(|done| done.at));
@@ -79,11 +80,13 @@ pub(crate) fn from_task_run(
             kind,
             at,
             start: end.start,
+            waits_from: last_end,
         };
         if let Some(start) = end.start {
             found.push(transition(Kind::Started, start.at));
         }
         found.push(transition(end.kind.clone(), at));
+        last_end = Some(at);
     }
     found
 }

@@ -52,6 +52,8 @@ struct Pod {
     /// First observed value. A pod that is lost with its node no longer shows the starts of its
     /// containers, but its later events must still sort behind its earlier ones.
     first_container_started: Option<Timestamp>,
+    /// The last end of a step that was emitted.
+    last_end: Option<Timestamp>,
 }
 
 // === impl Run ===
@@ -290,6 +292,7 @@ impl Pod {
             awaiting_since: None,
             unevaluated: true,
             first_container_started: None,
+            last_end: None,
         };
         pod.remember();
         pod
@@ -380,7 +383,7 @@ impl Pod {
     }
 
     fn transition(
-        &self,
+        &mut self,
         run_uid: &str,
         attempt: usize,
         index: usize,
@@ -388,10 +391,12 @@ impl Pod {
         fallback: Timestamp,
     ) -> Option<Transition> {
         let step = self.seen.steps.get(index)?;
+        let waits_from = self.last_end.or(self.seen.created);
         let (kind, start, at) = match change {
             StepChange::Started(start) => (Kind::Started, Some(start), start.at),
             StepChange::Ended(end) => {
                 let at = end.time(fallback);
+                self.last_end = Some(at);
                 (end.kind, end.start, at)
             }
         };
@@ -409,6 +414,7 @@ impl Pod {
             kind,
             at,
             start,
+            waits_from,
         })
     }
 }

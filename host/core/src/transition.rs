@@ -26,6 +26,9 @@ pub struct Transition {
     pub at: Timestamp,
     /// Start of the step, if known.
     pub start: Option<Start>,
+    /// Time from which the step waited for its turn: the end of its predecessor, or for the first step
+    /// the creation of the Pod. `None` if it is unknown.
+    pub waits_from: Option<Timestamp>,
 }
 
 /// Sort key of the pods of one attempt; their UIDs break ties (decision 6). Tekton re-creates a

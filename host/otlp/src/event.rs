@@ -91,6 +91,8 @@ struct Data<'a> {
     pipeline_task: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::object")]
     pod_ref: Reference<'a>,
+    #[serde(borrow, default, rename = "podUID", deserialize_with = "lenient::text")]
+    pod_uid: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     reason: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
@@ -273,7 +275,7 @@ impl<'a> StepEvent<'a> {
     }
 
     pub(crate) fn pod_uid(&self) -> Option<&str> {
-        present(self.data.pod_ref.uid.as_ref())
+        present(self.data.pod_uid.as_ref())
     }
 
     pub(crate) fn container(&self) -> Option<&str> {

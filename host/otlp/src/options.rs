@@ -43,6 +43,9 @@ pub struct Options {
     /// Whether ends of PipelineRuns become spans. Then the TaskRuns are below them; else they are below
     /// Tekton's span, if there is one.
     pub pipeline_runs: bool,
+    /// Whether each TaskRun has a trace of its own, which follows from its UID alone: so nobody who may
+    /// create TaskRuns can put spans into a foreign trace.
+    pub own_traces: bool,
     /// The log.
     pub log: LogMode,
 }
@@ -79,6 +82,7 @@ impl Default for Options {
             pipeline_run_url: None,
             vcs: BTreeMap::new(),
             pipeline_runs: false,
+            own_traces: false,
             log: LogMode::Lines { max_records: 256 },
         }
     }

@@ -35,10 +35,11 @@ pub(crate) struct Parent {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn of_step(event: &'a StepEvent<'_>) -> Self {
+    pub(crate) fn of_step(event: &'a StepEvent<'_>, options: &Options) -> Self {
         let (task_run_uid, pipeline_run_uid) = (event.task_run_uid(), event.pipeline_run_uid());
         // An event without any UID has its own trace. The observer makes no such event.
-        let uid = pipeline_run_uid.or(task_run_uid).unwrap_or(event.id());
+        let of_pipeline = pipeline_run_uid.filter(|_| !options.own_traces);
+        let uid = of_pipeline.or(task_run_uid).unwrap_or(event.id());
         Self {
             namespace: event.namespace(),
             task_run: event.task_run(),
@@ -49,16 +50,17 @@ impl<'a> Run<'a> {
             pipeline_task: event.pipeline_task(),
             task: event.task(),
             attempt: event.attempt(),
-            context: context(event.trace_context(), uid),
+            context: context(event.trace_context(), uid, options),
         }
     }
 
-    pub(crate) fn of_end(end: &'a RunEnd) -> Self {
+    pub(crate) fn of_end(end: &'a RunEnd, options: &Options) -> Self {
         let (task_run_uid, pipeline_run_uid) = match end.kind {
             RunKind::TaskRun => (Some(&*end.uid), end.pipeline_run_uid.as_deref()),
             RunKind::PipelineRun => (None, Some(&*end.uid)),
         };
-        let uid = pipeline_run_uid.unwrap_or(&end.uid);
+        let of_pipeline = pipeline_run_uid.filter(|_| !options.own_traces);
+        let uid = of_pipeline.unwrap_or(&end.uid);
         Self {
             namespace: Some(&end.namespace),
             task_run: end.task_run.as_deref(),
@@ -69,7 +71,7 @@ impl<'a> Run<'a> {
             pipeline_task: end.pipeline_task.as_deref(),
             task: end.task.as_deref(),
             attempt: end.attempt,
-            context: context(end.trace_context(), uid),
+            context: context(end.trace_context(), uid, options),
         }
     }
 
@@ -111,7 +113,8 @@ impl<'a> Run<'a> {
     /// A derived id that is not sent still groups the TaskRuns of the run.
     pub(crate) fn above_task_run(&self, options: &Options) -> Option<Parent> {
         let tekton = self.above_pipeline_run();
-        let own = self.pipeline_run_uid.map(|uid| Parent {
+        let own = self.pipeline_run_uid.filter(|_| !options.own_traces);
+        let own = own.map(|uid| Parent {
             span: SpanId::of_pipeline_run(uid),
             is_remote: false,
         });
@@ -193,6 +196,7 @@ pub(crate) fn cut(value: &str) -> &str {
     value.get(..end).unwrap_or_default()
 }
 
-fn context(tekton: Option<TraceContext>, uid: &str) -> TraceContext {
+fn context(tekton: Option<TraceContext>, uid: &str, options: &Options) -> TraceContext {
+    let tekton = tekton.filter(|_| !options.own_traces);
     tekton.unwrap_or_else(|| TraceContext::of_uid(uid))
 }

@@ -132,7 +132,13 @@ impl RunEnd {
     /// `id` of the event: the same for the same end after a restart.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("{}-{}-{}", self.uid, self.attempt, self.kind.event_type())
+        Self::id_of(self.kind, &self.uid, self.attempt)
+    }
+
+    /// `id` of the event of the end of this run.
+    #[must_use]
+    pub fn id_of(kind: RunKind, uid: &str, attempt: u32) -> String {
+        format!("{uid}-{attempt}-{}", kind.event_type())
     }
 
     /// `subject` of the event: namespace and name.

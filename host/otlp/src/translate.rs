@@ -56,7 +56,7 @@ pub(crate) fn translate(
 fn of_step(event: &StepEvent<'_>, options: &Options) -> Result<Exported, NotExported> {
     let phase = event.phase().ok_or(NotExported::OtherType)?;
     let result = RunResult::of_step(phase, event.reason()).ok_or(NotExported::NotEnded)?;
-    let run = Run::of_step(event);
+    let run = Run::of_step(event, options);
     if !run.context.sampled {
         return Err(NotExported::NotSampled);
     }
@@ -106,7 +106,7 @@ fn of_end(end: &RunEnd, options: &Options) -> Result<Exported, NotExported> {
     if end.kind == RunKind::PipelineRun && !options.pipeline_runs {
         return Err(NotExported::PipelineRunsOff);
     }
-    let run = Run::of_end(end);
+    let run = Run::of_end(end, options);
     if !run.context.sampled {
         return Err(NotExported::NotSampled);
     }

@@ -51,6 +51,8 @@ impl Deliveries {
                         select,
                         chain,
                         added: to.added_bytes(),
+                        takes_run_ends: to.takes_run_ends(),
+                        takes_pipeline_runs: to.takes_pipeline_runs(),
                     });
                     (stages.prepared(), dead_letters)
                 }

@@ -26,13 +26,14 @@ pub use reload::CarriedOver;
 pub use source::Source;
 
 use crate::config::Config;
-use crate::event::EventConfig;
+use crate::event::{EventConfig, TraceContext};
 use crate::journal::JournalConfig;
 use crate::known_secrets::KnownSecrets;
 use crate::logs::LogConfig;
 use crate::plugin::Compiler;
 use crate::plugin::dropin::Catalog;
 use crate::prepare::EventHook;
+use crate::step_metrics::StepMetricsConfig;
 use drop_ins::DropInSource;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -63,6 +64,7 @@ pub struct App {
     event: EventConfig,
     known_secrets: KnownSecrets,
     log: LogConfig,
+    step_metrics: Option<StepMetricsConfig>,
     grace: Duration,
     event_hook: Option<EventHook>,
 }
@@ -168,6 +170,7 @@ impl App {
             trust,
             journal,
             admin: _,
+            step_metrics,
             traces: _,
             sinks,
             shutdown_grace,
@@ -197,6 +200,7 @@ impl App {
             trust: &trust,
             catalog: &mut catalog,
             url_watchers: &mut url_watchers,
+            own_traces: event.trace_context == TraceContext::Own,
         };
         for config in sinks {
             ready.extend(opener.open(config).await?);
@@ -212,6 +216,7 @@ impl App {
             event,
             known_secrets,
             log,
+            step_metrics,
             grace: Duration::try_from(shutdown_grace.0).unwrap_or_default(),
             event_hook: None,
         })

@@ -29,6 +29,7 @@ use crate::plugin::dropin::{self, Roster};
 use crate::prepare::{
     ChainLogMasks, EventHook, PipelineMetrics, Preparation, PrepareCommand, SinkRoute,
 };
+use crate::step_metrics::StepMetrics;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -90,6 +91,7 @@ impl Pipeline {
             event,
             known_secrets,
             log,
+            step_metrics,
             grace: _,
             event_hook,
         } = app;
@@ -100,7 +102,7 @@ impl Pipeline {
         let (changes, changes_seen) = mpsc::channel(CHANGES_CAPACITY);
         let (records, commands) = mpsc::channel(RECORDS_CAPACITY);
         let (prefetches, wanted) = mpsc::channel(RECORDS_CAPACITY);
-        let outputs = shared.track_outputs(&source, prefetches, records).await?;
+        let mut outputs = shared.track_outputs(&source, prefetches, records).await?;
 
         let backlog = RemovedSinkBacklog::find(&shared.carried.journal, &sinks);
         let rest = shared.dead_letter(backlog).await?;
@@ -115,6 +117,7 @@ impl Pipeline {
             let control = shared.control(folder, &deliveries.routes);
             stages.spawn("control", Until::Delivered, control);
         }
+        let step_metrics = step_metrics.map(|config| StepMetrics::register(&config, &mut registry));
         let admin = shared.admin(
             &source,
             &deliveries.sink_metrics,
@@ -123,18 +126,28 @@ impl Pipeline {
             &stages,
         )?;
         stages.spawn("admin", Until::Answered, admin);
-        let preparation =
-            shared.preparation(&source, event, event_hook, roster, deliveries.routes)?;
+        let routes = &deliveries.routes;
+        let reports_run_ends = routes.iter().any(|route| route.takes_run_ends);
+        let pipeline_runs = routes.iter().any(|route| route.takes_pipeline_runs);
+        outputs.awaits_pipeline_runs = pipeline_runs;
+        let preparation = shared.preparation(
+            &source,
+            (event, step_metrics),
+            event_hook,
+            roster,
+            deliveries.routes,
+        )?;
         stages.spawn("prepare", Until::SourceEnds, prepare(preparation, commands));
         if let (Some(client), true) = (source.client(), shared.known_secrets.reads_pods()) {
             let check = known_secrets::warn_of_wide_rights(client.clone());
             stages.spawn("check rights", Until::Prepared, check);
         }
         stages.spawn("prefetch logs", Until::Prepared, prefetch_logs(wanted));
-        let tracking = track(shared.tracker(&source), changes_seen, outputs);
+        let tracker = shared.tracker(&source).with_run_ends(reports_run_ends);
+        let tracking = track(tracker, changes_seen, outputs);
         stages.spawn("track", Until::SourceEnds, tracking);
         stages.spawn_source("observe", async move {
-            let observed = source.observe(changes, shutdown).await;
+            let observed = source.observe(changes, pipeline_runs, shutdown).await;
             // After this, crashes do not count against plugins: a slow stop may end in SIGKILL.
             drop(crash_counting);
             observed
@@ -285,7 +298,7 @@ impl Shared {
     fn preparation(
         &self,
         source: &Source,
-        event: EventConfig,
+        (event, step_metrics): (EventConfig, Option<StepMetrics>),
         event_hook: Option<EventHook>,
         roster: watch::Receiver<Roster>,
         routes: Vec<SinkRoute>,
@@ -306,6 +319,7 @@ impl Shared {
             history: self.carried.history.clone(),
             traced: self.carried.traces.is_some(),
             metrics: self.metrics.clone(),
+            step_metrics,
             event_hook,
             hold_for: source.hold_for(),
             truncated_log_limit: LogRateLimit::default(),
@@ -342,6 +356,7 @@ impl Shared {
             forgets_vanished: !source.repeats(),
             same_scope: journal.set_scope(&source.watch_scope()).await?,
             journal,
+            awaits_pipeline_runs: false,
             unclaimed_log_limit: LogRateLimit::default(),
             eviction_log_limit: LogRateLimit::default(),
         })

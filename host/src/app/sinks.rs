@@ -40,6 +40,8 @@ pub(super) struct SinkOpener<'a> {
     pub(super) catalog: &'a mut Catalog,
     /// Futures that follow the URLs that the cluster can change: one for each such sink.
     pub(super) url_watchers: &'a mut Vec<BoxFuture<'static, ()>>,
+    /// Whether each TaskRun has a trace of its own.
+    pub(super) own_traces: bool,
 }
 
 impl SinkOpener<'_> {
@@ -90,6 +92,7 @@ impl SinkOpener<'_> {
             follow_tekton: follow
                 .as_mut()
                 .map(|follow| follow as &mut FollowTekton<'_>),
+            own_traces: self.own_traces,
         };
         let opened = config.to.open(&mut context).await;
         opened.map_err(|source| AppError::Sink {

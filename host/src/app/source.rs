@@ -135,7 +135,7 @@ impl Source {
         }
     }
 
-    /// Sends changes until the source ends or `shutdown` resolves. It is the only stage that a
+    /// Sends changes, those of PipelineRuns if they are wanted, until the source ends or `shutdown` resolves. It is the only stage that a
     /// shutdown stops.
     ///
     /// # Errors
@@ -144,6 +144,7 @@ impl Source {
     pub(super) async fn observe(
         self,
         changes: mpsc::Sender<TimedChange>,
+        pipeline_runs: bool,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ObserveError> {
         let watching = async move {
@@ -154,7 +155,7 @@ impl Source {
                     tap,
                     ..
                 } => {
-                    observe::watch(client, config, changes, tap).await;
+                    observe::watch(client, config, changes, tap, pipeline_runs).await;
                     Ok(())
                 }
                 Self::Recording { player, .. } => play(player, changes).await,

@@ -8,7 +8,7 @@ use crate::known_secrets::{KnownSecrets, PodSecrets, ReadMoment};
 use crate::logs::LogReader;
 use crate::observe::{Change, Finding, LogRateLimit, TimedChange, Tracker, UnclaimedPod};
 use crate::prepare::{AdmittedRecord, Pending, PipelineMetrics, PrepareCommand};
-use crate::step::StepRecord;
+use crate::step::{EndedRun, StepRecord};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
@@ -17,8 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use step_observer_core::{Kind, Transition};
+use step_observer_otlp::{RunEnd, RunKind};
 use tokio::sync::mpsc;
 use tracing::warn;
+
+/// Size of the end of a run as the shares of namespaces count it, in bytes.
+const RUN_END_BYTES: usize = 2048;
 
 /// A read of a log. It begins before the end of the step is emitted.
 pub(super) type LogPrefetch = BoxFuture<'static, ()>;
@@ -39,6 +43,8 @@ pub(super) struct TrackOutputs {
     pub(super) forgets_vanished: bool,
     /// True if the source watches the same objects as when the journal's marks were made.
     pub(super) same_scope: bool,
+    /// True if PipelineRuns are watched.
+    pub(super) awaits_pipeline_runs: bool,
     /// Bounds the warnings that a tenant can cause.
     pub(super) unclaimed_log_limit: LogRateLimit,
     pub(super) eviction_log_limit: LogRateLimit,
@@ -69,8 +75,12 @@ pub(super) async fn track(
                         outputs.forward(settled).await;
                     }
                     outputs.logs.observe_change(&change);
-                    let listed =
-                        matches!(change, Change::Listed { .. } | Change::NamespaceListed { .. });
+                    let listed = matches!(
+                        change,
+                        Change::Listed { .. }
+                            | Change::NamespaceListed { .. }
+                            | Change::PipelineRunsListed
+                    );
                     let findings = tracker.apply(change, at);
                     // While the list of a namespace is refused, it is unknown which of its runs
                     // have vanished.
@@ -140,9 +150,20 @@ impl TrackOutputs {
                     self.send(run, PrepareCommand::Step(Box::new(item), pending))
                         .await;
                 }
+                Finding::RunEnded(ended) => self.send_end(ended).await,
                 Finding::Forgotten(run) => self.forget(run).await,
             }
         }
+    }
+
+    /// Passes on the end of a run. It takes a share of the records in preparation like a step.
+    async fn send_end(&self, ended: Box<EndedRun>) {
+        let run: Arc<str> = ended.end.uid.as_str().into();
+        let namespace: Arc<str> = ended.end.namespace.as_str().into();
+        let ticket = self.admission.enter(&namespace, &run, RUN_END_BYTES);
+        let pending = Pending::new(&self.metrics);
+        self.send(run, PrepareCommand::RunEnd(ended, ticket, pending))
+            .await;
     }
 
     fn warn_unclaimed(&self, pod: &UnclaimedPod) {
@@ -191,6 +212,7 @@ impl TrackOutputs {
                 }
                 Finding::ReadLogNow(_)
                 | Finding::ReadSecretsNow(_)
+                | Finding::RunEnded(_)
                 | Finding::Forgotten(_)
                 | Finding::Unclaimed(_)
                 | Finding::TextsEvicted(_) => false,
@@ -201,6 +223,7 @@ impl TrackOutputs {
             Finding::ReadSecretsNow(pod) => Some(self.read_secrets(pod.clone())),
             Finding::Record(record) if !ends(&record.transition) => self.logs.follow(record),
             Finding::Record(_)
+            | Finding::RunEnded(_)
             | Finding::Forgotten(_)
             | Finding::Unclaimed(_)
             | Finding::TextsEvicted(_) => None,
@@ -216,7 +239,14 @@ impl TrackOutputs {
     /// Forgets the runs that vanished while the observer was stopped.
     async fn forget_vanished(&self, tracker: &Tracker) {
         for run in self.journal.runs() {
-            if self.same_scope && !tracker.tracks(&run) {
+            // The PipelineRuns may be listed later.
+            let is_pipeline_run = || {
+                let id = RunEnd::id_of(RunKind::PipelineRun, &run, 0);
+                self.journal.is_emitted(&run, &id)
+            };
+            let is_unknown =
+                self.awaits_pipeline_runs && !tracker.has_pipeline_runs() && is_pipeline_run();
+            if self.same_scope && !tracker.tracks(&run) && !is_unknown {
                 self.forget(run).await;
             }
         }

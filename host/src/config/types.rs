@@ -12,6 +12,7 @@ use crate::observe::ClusterConfig;
 use crate::plugin::dropin::DropInConfig;
 use crate::plugin::{PluginConfig, PluginMemoryConfig, TrustConfig};
 use crate::sink::SinkKind;
+use crate::step_metrics::StepMetricsConfig;
 use crate::trace::TracesConfig;
 use jiff::SignedDuration;
 use schemars::JsonSchema;
@@ -47,6 +48,9 @@ pub struct Config {
     pub journal: JournalConfig,
     /// The server that answers requests for status, metrics and history.
     pub admin: AdminConfig,
+    /// Metrics of the steps themselves. By default there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_metrics: Option<StepMetricsConfig>,
     /// Export of traces. By default there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<TracesConfig>,
@@ -68,6 +72,7 @@ impl Default for Config {
             trust: TrustConfig::default(),
             journal: JournalConfig::default(),
             admin: AdminConfig::default(),
+            step_metrics: None,
             traces: None,
             sinks: Vec::new(),
             shutdown_grace: ConfigDuration(SignedDuration::from_secs(25)),

@@ -50,11 +50,17 @@ pub struct StepEventData<'a> {
     /// Name of the PipelineRun.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pipeline_run: Option<&'a str>,
+    /// UID of the PipelineRun.
+    #[serde(rename = "pipelineRunUID", skip_serializing_if = "Option::is_none")]
+    pub pipeline_run_uid: Option<&'a str>,
     /// Task of the pipeline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pipeline_task: Option<&'a str>,
     /// The Pod that runs the step.
     pub pod_ref: PodRef<'a>,
+    /// UID of the Pod. Absent if the observer never saw it.
+    #[serde(rename = "podUID", skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<&'a str>,
     /// `Completed`, `Error`, `Continued`, `Skipped`, `TimeoutExceeded`, `Cancelled`,
     /// `TaskRunCancelled`, `TaskRunTimeout`, `OOMKilled`, …
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -262,7 +268,9 @@ impl<'a> StepEventData<'a> {
                 uid: &transition.run_uid,
             },
             pipeline_run: record.pipeline_run.as_deref(),
+            pipeline_run_uid: record.pipeline_run_uid.as_deref(),
             pipeline_task: record.pipeline_task.as_deref(),
+            pod_uid: transition.pod_uid.as_deref(),
             labels: record.labels.iter().collect(),
             omitted: omitted(record),
             step_index: transition.index,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use step_observer_otlp::RunKind;
 
 /// Characters that are percent-encoded in header values, in addition to all non-ASCII characters
 /// (HTTP binding §3.1.3.2): space, double quote, percent. Control characters cannot occur.
@@ -181,6 +182,13 @@ impl Encoded {
     #[must_use]
     pub fn id(&self) -> String {
         self.attribute("id").unwrap_or_else(|| "?".to_owned())
+    }
+
+    /// Returns whether this is the end of a TaskRun or a PipelineRun instead of a step.
+    #[must_use]
+    pub fn is_run_end(&self) -> bool {
+        let ty = self.attribute("type");
+        ty.is_some_and(|ty| RunKind::of_type(&ty).is_some())
     }
 
     /// Returns the ordering key; events with the same key keep their order. The key is the UID of

@@ -25,7 +25,7 @@ pub(crate) use redaction::{remove_redaction, write_redaction};
 pub use size::MaxBytes;
 pub use step_observer_event_model::{Phase, attribute};
 
-use crate::step::{CapturedLog, Envelope, EventContext, StepRecord};
+use crate::step::{CapturedLog, Envelope, EventContext, StepRecord, StringMap};
 use bytes::Bytes;
 use cloudevents::{AttributesWriter as _, Event, EventBuilder, EventBuilderV10};
 use jiff::Timestamp;
@@ -61,9 +61,9 @@ pub struct EventConfig {
 )]
 #[serde(rename_all = "camelCase")]
 pub enum TraceContext {
-    /// The trace in the annotations of the TaskRun, where Tekton writes it. It becomes the event's
-    /// `traceparent`. A tenant who may create TaskRuns can write it, too, and so put events and spans
-    /// into a trace of another tenant.
+    /// The trace in the status or the annotations of the TaskRun, where Tekton writes it. It becomes the
+    /// event's `traceparent`. Without one, the trace id is the UID of the PipelineRun. A tenant who may
+    /// create TaskRuns can write both, too, and so put events and spans into a trace of another tenant.
     #[default]
     Tekton,
     /// A separate trace for each TaskRun; the trace id is the UID of the TaskRun. Annotations are
@@ -209,11 +209,14 @@ fn attributes(
 }
 
 /// Returns the trace of a transition and its parent span as a W3C `traceparent`. Both come from
-/// Tekton; without them, each TaskRun has its own trace, whose id is the UID of the TaskRun.
+/// Tekton; without them, the id of the trace is the UID of the PipelineRun, or of a TaskRun without one.
 #[must_use]
 pub fn trace_context(record: &StepRecord, config: &EventConfig) -> String {
     traceparent(record, config).unwrap_or_else(|| {
-        let uid = record.transition.run_uid.replace('-', "");
+        let of_pipeline = record.pipeline_run_uid.as_ref();
+        let of_pipeline = of_pipeline.filter(|_| config.trace_context == TraceContext::Tekton);
+        let uid = of_pipeline.unwrap_or(&record.transition.run_uid);
+        let uid = uid.replace('-', "");
         let is_id = uid.len() == 32 && uid.bytes().all(|byte| byte.is_ascii_hexdigit());
         let trace = if is_id {
             uid.to_lowercase()
@@ -224,22 +227,39 @@ pub fn trace_context(record: &StepRecord, config: &EventConfig) -> String {
     })
 }
 
-/// Reads the W3C `traceparent` from Tekton's span context, a JSON object in an annotation
-/// (pkg/reconciler/taskrun/tracing.go).
+/// Returns the id of the trace of a transition, of 32 hexadecimal digits.
+pub(crate) fn trace_id(record: &StepRecord, config: &EventConfig) -> Option<String> {
+    let context = trace_context(record, config);
+    context.split('-').nth(1).map(str::to_owned)
+}
+
+/// Reads the W3C `traceparent` from Tekton's span context: the status of the TaskRun has it, and before the
+/// first status a JSON object in an annotation (pkg/reconciler/taskrun/tracing.go).
 fn traceparent(record: &StepRecord, config: &EventConfig) -> Option<String> {
+    tekton_trace(&record.annotations, record.traceparent.as_deref(), config)
+}
+
+/// Does the same for the annotations of a run and the `traceparent` in its status.
+pub(crate) fn tekton_trace(
+    annotations: &StringMap,
+    in_status: Option<&str>,
+    config: &EventConfig,
+) -> Option<String> {
     if config.trace_context == TraceContext::Own {
         return None;
     }
-    let annotations = [
+    let names = [
         "tekton.dev/taskrunSpanContext",
         "tekton.dev/pipelinerunSpanContext",
     ];
     // An invalid `traceparent` counts as absent (W3C Trace Context §4.3).
-    annotations.iter().find_map(|name| {
-        let annotation = record.annotations.get(name)?;
+    let in_status = in_status.and_then(traceparent::parse);
+    let in_annotation = |name: &&str| {
+        let annotation = annotations.get(name)?;
         let carrier: serde_json::Value = serde_json::from_str(annotation).ok()?;
         traceparent::parse(carrier.get("traceparent")?.as_str()?)
-    })
+    };
+    in_status.or_else(|| names.iter().find_map(in_annotation))
 }
 
 /// Returns the phase that a transition reports. No other function maps transitions to phases.

@@ -123,6 +123,20 @@ impl HttpResponse {
         self.0.headers()
     }
 
+    /// Reads the body up to a number of bytes; what is beyond is lost. A body that breaks off counts as
+    /// ended.
+    pub(crate) async fn read(mut self, max_bytes: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = self.0.chunk().await {
+            let free = max_bytes.saturating_sub(body.len());
+            body.extend_from_slice(chunk.get(..free).unwrap_or(&chunk));
+            if chunk.len() > free {
+                break;
+            }
+        }
+        body
+    }
+
     /// Reads and discards the body: a connection with unread bytes cannot be used again.
     pub(crate) async fn drain(mut self) {
         let mut read = 0;

@@ -50,6 +50,23 @@ impl HttpUrl {
         Self(mask(&self.0))
     }
 
+    /// Returns the URL with segments added to its path. A slash at its end stays out, and so does its
+    /// query.
+    pub(crate) fn below(&self, segments: &[&str]) -> Self {
+        let mut url = self.0.clone();
+        url.set_query(None);
+        // Cannot fail: an http URL has a path.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        Self(url)
+    }
+
+    /// Returns the last segment of the path.
+    pub(crate) fn last_segment(&self) -> Option<&str> {
+        self.0.path_segments()?.next_back()
+    }
+
     /// Returns the host, which is no secret.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -1,8 +1,9 @@
 //! The input and the output of the tracker.
 
+use super::pipeline_runs::SlimPipelineRun;
 use super::slim::{SlimPod, SlimTaskRun};
 use crate::known_secrets::PodSecrets;
-use crate::step::StepRecord;
+use crate::step::{EndedRun, StepRecord};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -25,6 +26,15 @@ pub enum Change {
         /// UID of the TaskRun.
         uid: Arc<str>,
     },
+    /// A PipelineRun was added or modified.
+    PipelineRun(Box<SlimPipelineRun>),
+    /// A PipelineRun was deleted.
+    PipelineRunGone {
+        /// UID of the PipelineRun.
+        uid: Arc<str>,
+    },
+    /// The initial lists of PipelineRuns are complete.
+    PipelineRunsListed,
     /// The initial lists are complete: every object that existed at the start was sent.
     Listed {
         /// Namespaces whose lists the API server refuses. The tracker emits nothing for them, because
@@ -61,6 +71,8 @@ pub enum Finding {
     /// The Secrets to which a Pod with possibly running steps refers. They must be read before the
     /// first text of the Pod is masked.
     ReadSecretsNow(PodSecrets),
+    /// An attempt of a TaskRun has ended. Found only if [`Tracker`](super::Tracker) reports ends.
+    RunEnded(Box<EndedRun>),
     /// A TaskRun, by its UID, has no further transition, and its state was dropped.
     Forgotten(Arc<str>),
     /// A Pod names a TaskRun as its owner, but this TaskRun has not named the Pod. The tracker

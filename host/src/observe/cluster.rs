@@ -3,6 +3,7 @@
 use super::change::{Change, TimedChange};
 use super::error::ObserveError;
 use super::initial_lists::{InitialLists, Scope};
+use super::pipeline_runs::SlimPipelineRun;
 use super::raw_events::{RawEvent, RawEventHook, WithJson};
 use super::slim::{SlimPod, SlimTaskRun};
 use super::watch::{self, WatchConfig};
@@ -10,7 +11,7 @@ use super::watch_event::{Event, Object, WatchError};
 use crate::bounded::{Bounded, namespace_names};
 use crate::clock;
 use crate::locked::Locked;
-use futures::future::join;
+use futures::future::{OptionFuture, join};
 use futures::{FutureExt as _, StreamExt as _};
 use kube::Client;
 use serde::{Deserialize, Serialize};
@@ -73,12 +74,13 @@ impl ClusterConfig {
 
 /// Watches Pods and TaskRuns until the receiver of `changes` is dropped. Sends [`Change::Listed`]
 /// once all initial lists are complete, except those that are refused. `hook` receives each event
-/// first.
+/// first. With `pipeline_runs`, watches PipelineRuns, too; nothing waits for them.
 pub async fn watch(
     client: Client,
     config: ClusterConfig,
     changes: mpsc::Sender<TimedChange>,
     hook: Option<RawEventHook>,
+    pipeline_runs: bool,
 ) {
     let chosen: BTreeSet<&String> = config.namespaces.iter().collect();
     let scopes: Vec<Scope> = if chosen.is_empty() {
@@ -101,7 +103,9 @@ pub async fn watch(
             max_page_size: MAX_PAGE_SIZE,
         }
     };
-    let initial_lists = Arc::new(Locked::new(InitialLists::new(&scopes)));
+    // Pods and TaskRuns.
+    let initial_lists = Arc::new(Locked::new(InitialLists::new(&scopes, 2)));
+    let pipeline_run_lists = Arc::new(Locked::new(InitialLists::new(&scopes, 1)));
     let watches = scopes.iter().map(|scope| {
         let output = ChangeSender {
             changes: changes.clone(),
@@ -113,7 +117,16 @@ pub async fn watch(
         };
         let (pods, task_runs) = (selector(Some("tekton.dev/taskRun")), selector(None));
         let client = client.clone();
-        match hook {
+        let pipeline_runs = pipeline_runs.then(|| {
+            let output = ChangeSender {
+                lists: pipeline_run_lists.clone(),
+                ..output.clone()
+            };
+            let selector = selector(None);
+            watch_kind::<SlimPipelineRun>(client.clone(), selector, output).boxed()
+        });
+        let pipeline_runs = OptionFuture::from(pipeline_runs);
+        let steps = match hook {
             None => join(
                 watch_kind::<SlimPod>(client.clone(), pods, output.clone()).boxed(),
                 watch_kind::<SlimTaskRun>(client, task_runs, output).boxed(),
@@ -122,7 +135,8 @@ pub async fn watch(
                 watch_kind::<WithJson<SlimPod>>(client.clone(), pods, output.clone()).boxed(),
                 watch_kind::<WithJson<SlimTaskRun>>(client, task_runs, output).boxed(),
             ),
-        }
+        };
+        join(steps, pipeline_runs)
     });
     futures::future::join_all(watches).await;
 }
@@ -135,6 +149,8 @@ trait WatchedKind: Object {
     fn run_uid(&self) -> Option<Arc<str>>;
     /// Returns the change that reports the deletion of an object.
     fn gone(uid: Arc<str>, run_uid: Arc<str>) -> Change;
+    /// Whether the transitions of steps wait for the initial lists of this kind.
+    const IS_AWAITED: bool = true;
     /// API version and kind.
     const API_VERSION_AND_KIND: (&'static str, &'static str);
     /// Returns the JSON from which the object was parsed, if it was kept.
@@ -174,6 +190,24 @@ impl WatchedKind for SlimTaskRun {
     }
     fn gone(uid: Arc<str>, _run_uid: Arc<str>) -> Change {
         Change::TaskRunGone { uid }
+    }
+}
+
+impl WatchedKind for SlimPipelineRun {
+    const IS_AWAITED: bool = false;
+    const API_VERSION_AND_KIND: (&'static str, &'static str) = ("tekton.dev/v1", "PipelineRun");
+
+    fn uid(&self) -> Arc<str> {
+        self.metadata.uid.clone().unwrap_or_default()
+    }
+    fn into_change(self) -> Change {
+        Change::PipelineRun(Box::new(self))
+    }
+    fn run_uid(&self) -> Option<Arc<str>> {
+        self.metadata.uid.clone()
+    }
+    fn gone(uid: Arc<str>, _run_uid: Arc<str>) -> Change {
+        Change::PipelineRunGone { uid }
     }
 }
 
@@ -265,6 +299,15 @@ impl ChangeSender {
         }
     }
 
+    /// Sends [`Change::PipelineRunsListed`] once the lists of all scopes are complete.
+    async fn report_pipeline_runs(&self) -> Result<(), ReceiverClosed> {
+        let change = self.lists.lock().complete(&self.scope);
+        match change {
+            Some(_) => self.send(Change::PipelineRunsListed).await,
+            None => Ok(()),
+        }
+    }
+
     /// Updates the state of the scope's initial lists and sends the change that this causes, if
     /// any.
     async fn report_lists(
@@ -295,7 +338,7 @@ async fn watch_kind<K: WatchedKind>(client: Client, config: WatchConfig, output:
             Ok(event) if output.is_of_other_shard(&event) => Ok(()),
             Ok(event) => known.handle(event, &output).await,
             Err(error) => {
-                let remedy = remedy(&error);
+                let remedy = remedy(&error, K::KIND);
                 let namespace = output.scope.as_deref();
                 warn!(
                     kind = K::KIND,
@@ -306,7 +349,11 @@ async fn watch_kind<K: WatchedKind>(client: Client, config: WatchConfig, output:
                 );
                 // Without this step, a permanently missing right would keep all other namespaces
                 // from being listed.
-                if item.failures >= MAX_REFUSALS && remedy.is_some() && !known.is_listed {
+                if item.failures >= MAX_REFUSALS
+                    && remedy.is_some()
+                    && !known.is_listed
+                    && K::IS_AWAITED
+                {
                     output.report_lists(InitialLists::exclude).await
                 } else {
                     Ok(())
@@ -352,7 +399,10 @@ impl KnownObjects {
                 }
                 if !std::mem::replace(&mut self.is_listed, true) {
                     info!(kind = K::KIND, count = self.run_uids.len(), "listed");
-                    output.report_lists(InitialLists::complete).await?;
+                    match K::IS_AWAITED {
+                        true => output.report_lists(InitialLists::complete).await?,
+                        false => output.report_pipeline_runs().await?,
+                    }
                 }
             }
             Event::Changed(object) => self.apply(object, output).await?,
@@ -398,10 +448,13 @@ impl KnownObjects {
 }
 
 /// Returns the remedy for an error that does not disappear by itself.
-fn remedy(error: &WatchError) -> Option<&'static str> {
+fn remedy(error: &WatchError, kind: &str) -> Option<&'static str> {
     match error.refused_with()? {
         401 => Some(
             "the API server does not accept the credentials: check KUBECONFIG or the service account",
+        ),
+        403 if kind == SlimPipelineRun::KIND => Some(
+            "grant list and watch on pipelineruns.tekton.dev to the service account (component otlp), or switch pipelineRuns of the sink off",
         ),
         403 => Some("grant list and watch on pods and taskruns.tekton.dev to the service account"),
         404 => Some("the API server does not know this kind: is Tekton Pipelines installed?"),

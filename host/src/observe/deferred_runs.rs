@@ -192,6 +192,7 @@ mod tests {
             | Finding::ReadSecretsNow(_)
             | Finding::Forgotten(_)
             | Finding::Unclaimed(_)
+            | Finding::RunEnded(_)
             | Finding::TextsEvicted(_) => None,
         });
         let mut emitted: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();

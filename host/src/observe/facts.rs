@@ -4,6 +4,7 @@
 use super::change::LogTarget;
 use super::intern::Interner;
 use super::metadata::Metadata;
+use super::run_ends::RunEnds;
 use super::slim::{SlimPod, SlimTaskRun, TaskRunStatus, Terminated};
 use super::step_spec::StepSpec;
 use crate::known_secrets::PodSecrets;
@@ -16,6 +17,9 @@ use step_observer_core::{ContainerState, PodSnapshot, Transition, step_name};
 /// Bounds the Pod names that are kept per run: one for each attempt.
 const MAX_POD_NAMES: usize = 1024;
 
+/// Label with the UID of the PipelineRun. Old versions of Tekton do not write it.
+pub(super) const PIPELINE_RUN_UID: &str = "tekton.dev/pipelineRunUID";
+
 /// Labels that Tekton adds to the Pod but not to the TaskRun.
 const LABELS_OF_PODS: [&str; 2] = ["tekton.dev/taskRun", "tekton.dev/taskRunUID"];
 
@@ -27,6 +31,10 @@ pub(super) struct RunFacts {
     api_version: Arc<str>,
     labels: StringMap,
     annotations: StringMap,
+    /// UID of the PipelineRun that owns the TaskRun, if no label names it.
+    pipeline_run_uid: Option<Arc<str>>,
+    /// `traceparent` of the span context in the status.
+    traceparent: Option<Arc<str>>,
     /// The specs of the steps in the order of the Task.
     steps: Box<[StepSpec]>,
     /// True if the texts were dropped because all runs together held too many bytes.
@@ -42,6 +50,8 @@ pub(super) struct RunFacts {
     task_run_seen: bool,
     /// Number of the run in the order in which runs were first seen.
     age: u64,
+    /// The attempts that have ended.
+    pub(super) ends: RunEnds,
 }
 
 /// The facts of a Pod.
@@ -150,6 +160,11 @@ impl RunFacts {
         self.api_version = texts.text(stated.unwrap_or("tekton.dev/v1"));
         self.labels = labels(metadata, texts);
         self.annotations = annotations(metadata, texts);
+        let owner = metadata.pipeline_run();
+        let owner = owner.filter(|_| self.labels.get(PIPELINE_RUN_UID).is_none());
+        self.pipeline_run_uid = owner.map(|owner| texts.share(&owner.uid));
+        self.traceparent
+            .clone_from(&status.span_context.traceparent);
         // In the status, parameters are substituted and StepActions are resolved.
         let resolved = status.task_spec.steps.parsed();
         let steps = if resolved.is_empty() {
@@ -230,6 +245,7 @@ impl RunFacts {
             pod_names: std::mem::take(&mut self.pod_names),
             task_run_seen: self.task_run_seen,
             age: self.age,
+            ends: std::mem::take(&mut self.ends),
             ..Self::default()
         };
         pods
@@ -260,7 +276,9 @@ impl RunFacts {
             task_run: self.name.clone(),
             api_version: self.api_version.clone(),
             pipeline_run: label("tekton.dev/pipelineRun"),
+            pipeline_run_uid: label(PIPELINE_RUN_UID).or_else(|| self.pipeline_run_uid.clone()),
             pipeline_task: label("tekton.dev/pipelineTask"),
+            traceparent: self.traceparent.clone(),
             labels: self.labels.clone(),
             annotations: self.annotations.clone(),
             spec,

@@ -8,9 +8,6 @@ use std::sync::Arc;
 /// A namespace, or all namespaces (`None`).
 pub(super) type Scope = Option<Arc<str>>;
 
-/// Lists per scope: Pods and TaskRuns.
-const LISTS_PER_SCOPE: usize = 2;
-
 /// The scopes whose initial lists are not complete.
 #[derive(Debug)]
 pub(super) struct InitialLists {
@@ -23,12 +20,12 @@ pub(super) struct InitialLists {
 }
 
 impl InitialLists {
-    /// Creates the state in which no scope is listed.
-    pub(super) fn new(scopes: &[Scope]) -> Self {
+    /// Creates the state in which no scope is listed, and each scope has this number of lists.
+    pub(super) fn new(scopes: &[Scope], lists_per_scope: usize) -> Self {
         Self {
             unlisted: scopes
                 .iter()
-                .map(|scope| (scope.clone(), LISTS_PER_SCOPE))
+                .map(|scope| (scope.clone(), lists_per_scope))
                 .collect(),
             excluded: BTreeSet::new(),
             reported: false,
@@ -98,7 +95,7 @@ mod tests {
 
     #[test]
     fn everything_is_listed_when_both_lists_of_all_are() {
-        let mut scopes = InitialLists::new(&[None]);
+        let mut scopes = InitialLists::new(&[None], 2);
         assert!(scopes.complete(&None).is_none());
         assert!(listed(scopes.complete(&None)).is_empty());
     }
@@ -106,7 +103,7 @@ mod tests {
     #[test]
     fn a_refused_namespace_delays_no_other() {
         let (good, bad) = (named("good"), named("bad"));
-        let mut scopes = InitialLists::new(&[good.clone(), bad.clone()]);
+        let mut scopes = InitialLists::new(&[good.clone(), bad.clone()], 2);
         assert!(scopes.complete(&bad).is_none());
         assert!(scopes.exclude(&bad).is_none());
         assert!(scopes.complete(&good).is_none());
@@ -121,7 +118,7 @@ mod tests {
     #[test]
     fn a_namespace_granted_before_the_others_are_listed_is_listed_with_them() {
         let (good, late) = (named("good"), named("late"));
-        let mut scopes = InitialLists::new(&[good.clone(), late.clone()]);
+        let mut scopes = InitialLists::new(&[good.clone(), late.clone()], 2);
         assert!(scopes.exclude(&late).is_none());
         assert!(scopes.complete(&late).is_none());
         assert!(scopes.complete(&late).is_none());
@@ -131,7 +128,7 @@ mod tests {
 
     #[test]
     fn all_namespaces_at_once_are_never_excluded() {
-        let mut scopes = InitialLists::new(&[None]);
+        let mut scopes = InitialLists::new(&[None], 2);
         assert!(scopes.exclude(&None).is_none());
         assert!(!scopes.reported);
     }

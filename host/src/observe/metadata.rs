@@ -31,9 +31,9 @@ pub(super) struct Metadata {
     pub(super) labels: BTreeMap<String, String>,
     #[serde(deserialize_with = "entries")]
     pub(super) annotations: BTreeMap<String, String>,
-    /// The owner reference to the TaskRun that controls the object.
-    #[serde(rename = "ownerReferences", deserialize_with = "task_run")]
-    pub(super) task_run: Option<Owner>,
+    /// The owner reference to the TaskRun or PipelineRun that controls the object.
+    #[serde(rename = "ownerReferences", deserialize_with = "tekton_owner")]
+    pub(super) tekton_owner: Option<Owner>,
     #[serde(deserialize_with = "lenient::time")]
     pub(super) creation_timestamp: Option<Timestamp>,
     /// Present if `deletionTimestamp` is set, even to a time that cannot be represented.
@@ -68,9 +68,27 @@ pub(super) struct Deletion {
     pub(super) at: Option<Timestamp>,
 }
 
+impl Metadata {
+    /// Returns the owner reference to the TaskRun that controls the object.
+    pub(super) fn task_run(&self) -> Option<&Owner> {
+        self.owner("TaskRun")
+    }
+
+    /// Returns the owner reference to the PipelineRun that controls the object.
+    pub(super) fn pipeline_run(&self) -> Option<&Owner> {
+        self.owner("PipelineRun")
+    }
+
+    fn owner(&self, kind: &str) -> Option<&Owner> {
+        self.tekton_owner
+            .as_ref()
+            .filter(|owner| owner.kind == kind)
+    }
+}
+
 impl Owner {
-    fn is_controlling_task_run(&self) -> bool {
-        self.kind == "TaskRun"
+    fn is_controlling_run(&self) -> bool {
+        matches!(&*self.kind, "TaskRun" | "PipelineRun")
             && self.api_version.starts_with("tekton.dev/")
             && self.controller == Some(true)
     }
@@ -118,13 +136,13 @@ impl<'de> Visitor<'de> for Entries {
     }
 }
 
-fn task_run<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Owner>, D::Error> {
+fn tekton_owner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Owner>, D::Error> {
     elements::fold(
         deserializer,
         "a list of owners",
         None,
         |found: &mut Option<Owner>, owner: Owner| {
-            if found.is_none() && owner.is_controlling_task_run() {
+            if found.is_none() && owner.is_controlling_run() {
                 *found = Some(owner);
             }
             Ok(())
@@ -183,8 +201,9 @@ mod tests {
         let owner = |kind: &str, controller: bool| serde_json::json!({"apiVersion": "tekton.dev/v1", "kind": kind, "name": "a", "uid": kind, "controller": controller});
         let json = serde_json::json!({"ownerReferences": [owner("TaskRun", false), owner("Job", true), owner("TaskRun", true)]});
         let read: Metadata = serde_json::from_str(&json.to_string()).unwrap();
-        assert_eq!(&*read.task_run.unwrap().uid, "TaskRun");
+        assert_eq!(&*read.task_run().unwrap().uid, "TaskRun");
+        assert!(read.pipeline_run().is_none());
         let read: Metadata = serde_json::from_str(r#"{"ownerReferences": null}"#).unwrap();
-        assert!(read.task_run.is_none());
+        assert!(read.task_run().is_none());
     }
 }

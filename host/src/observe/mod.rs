@@ -26,6 +26,7 @@ mod log_rate_limit;
 mod managed_fields;
 mod metadata;
 mod no_proxy;
+mod pipeline_runs;
 mod playback;
 mod plugin_config_maps;
 mod proxy;
@@ -35,6 +36,7 @@ mod recording_reader;
 mod relist_backoff;
 mod retry;
 mod review;
+mod run_ends;
 mod secret_refs;
 mod slim;
 mod snapshot;
@@ -63,6 +65,7 @@ pub use list::{ListItems, RawObject};
 pub use log_capture::LogCapture;
 pub use log_mask::{CutGuard, LogMask, LogMasks, NoLogMasks};
 pub(crate) use log_rate_limit::LogRateLimit;
+pub use pipeline_runs::SlimPipelineRun;
 pub use playback::{Player, RecordedStreams, Speed, play, player};
 pub use plugin_config_maps::{
     PLUGIN_LABEL, PluginConfigMapChange, PluginEventRecorder, own_namespace, watch_plugins,

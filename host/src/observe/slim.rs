@@ -21,6 +21,8 @@ use std::sync::{Arc, OnceLock};
 
 /// Bounds the bytes of image names, reasons and similar texts.
 const MAX_TEXT: usize = 1024;
+/// Bounds the bytes of a `traceparent`. Version 00 has 55; later ones may be longer.
+const MAX_TRACEPARENT: usize = 128;
 
 /// The members of a Pod that the observer reads.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -189,6 +191,8 @@ pub(super) struct TaskRunStatus {
     #[serde(deserialize_with = "lenient::text::<MAX_TEXT, _>")]
     pub(super) pod_name: Arc<str>,
     #[serde(deserialize_with = "lenient::time")]
+    pub(super) start_time: Option<Timestamp>,
+    #[serde(deserialize_with = "lenient::time")]
     pub(super) completion_time: Option<Timestamp>,
     #[serde(deserialize_with = "lenient_list::<MAX_CONTAINERS, _, _>")]
     pub(super) steps: Vec<StepStatus>,
@@ -196,6 +200,16 @@ pub(super) struct TaskRunStatus {
     pub(super) task_spec: TaskSpec,
     #[serde(deserialize_with = "lenient_list::<{ usize::MAX }, _, _>")]
     pub(super) retries_status: Vec<RetryStatus>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) span_context: SpanContext,
+}
+
+/// The span context that Tekton gave the run (pkg/apis/pipeline/v1/taskrun_types.go, `SpanContext`).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SpanContext {
+    #[serde(deserialize_with = "lenient::optional_text::<MAX_TRACEPARENT, _>")]
+    pub(super) traceparent: Option<Arc<str>>,
 }
 
 /// An entry of `retriesStatus`: the status of an attempt that has ended.
@@ -206,6 +220,8 @@ pub(super) struct RetryStatus {
     pub(super) conditions: Vec<Condition>,
     #[serde(deserialize_with = "lenient::text::<MAX_TEXT, _>")]
     pub(super) pod_name: Arc<str>,
+    #[serde(deserialize_with = "lenient::time")]
+    pub(super) start_time: Option<Timestamp>,
     #[serde(deserialize_with = "lenient::time")]
     pub(super) completion_time: Option<Timestamp>,
     #[serde(deserialize_with = "lenient_list::<MAX_CONTAINERS, _, _>")]

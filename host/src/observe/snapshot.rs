@@ -24,7 +24,7 @@ const TEKTON_CONTROLLER: &str = "tekton.dev/pipeline";
 impl SlimPod {
     /// Returns the owner reference of this Pod to the TaskRun that controls it.
     pub(super) fn owner(&self) -> Option<&Owner> {
-        self.metadata.task_run.as_ref()
+        self.metadata.task_run()
     }
 
     /// Returns the snapshot of this Pod at `now`; `None` if no TaskRun controls it.
@@ -282,8 +282,10 @@ impl SlimTaskRun {
             pod_name,
             completion_time,
             steps,
-            task_spec: _,
             retries_status,
+            start_time: _,
+            task_spec: _,
+            span_context: _,
         } = &self.status;
         let mut archived: Vec<Attempt> = Vec::new();
         for status in retries_status {
@@ -292,6 +294,7 @@ impl SlimTaskRun {
                 pod_name,
                 completion_time,
                 steps,
+                start_time: _,
             } = status;
             let mut attempt = attempt(conditions, pod_name, *completion_time, steps, times, texts);
             forget_stale_ends(&mut attempt, archived.last());

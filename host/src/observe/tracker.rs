@@ -6,6 +6,7 @@ use super::deferred_runs::DeferredRuns;
 use super::facts::{PodFacts, RunFacts};
 use super::history_runs::HistoryRuns;
 use super::intern::Interner;
+use super::pipeline_runs::PipelineRuns;
 use super::slim::{SlimPod, SlimTaskRun};
 use super::text_budget;
 use super::unclaimed_pods::UnclaimedPods;
@@ -46,6 +47,9 @@ pub struct Tracker {
     deferred: DeferredRuns,
     /// Decides for which Pods the Secrets are read.
     known_secrets: KnownSecrets,
+    /// Whether ends of TaskRuns are reported.
+    reports_run_ends: bool,
+    pipeline_runs: PipelineRuns,
 }
 
 impl Tracker {
@@ -69,7 +73,15 @@ impl Tracker {
             admission: None,
             deferred: DeferredRuns::default(),
             known_secrets: KnownSecrets::default(),
+            reports_run_ends: false,
+            pipeline_runs: PipelineRuns::default(),
         }
+    }
+
+    /// Reports the ends of TaskRuns, too.
+    pub(crate) fn with_run_ends(mut self, reports_run_ends: bool) -> Self {
+        self.reports_run_ends = reports_run_ends;
+        self
     }
 
     /// Reports the Secrets that Pods refer to, if they are to be masked.
@@ -134,6 +146,16 @@ impl Tracker {
                 self.ledger
                     .mark_listed(now, |uid| is_in(runs.get(uid).map(Box::as_ref), &namespace));
             }
+            Change::PipelineRun(run) => {
+                let ended = self.pipeline_runs.observe(&run, self.ledger.horizon());
+                findings.extend(ended.map(|ended| Finding::RunEnded(Box::new(ended))));
+            }
+            Change::PipelineRunGone { uid } => {
+                if self.pipeline_runs.remove(&uid) {
+                    findings.push(Finding::Forgotten(uid));
+                }
+            }
+            Change::PipelineRunsListed => self.pipeline_runs.is_listed = true,
             Change::Ended => {}
         }
         findings
@@ -256,8 +278,11 @@ impl Tracker {
             self.ledger.forget(&uid);
             self.runs.remove(&uid);
         }
-        facts_of(&mut self.runs, &mut self.runs_seen, &uid)
-            .update_from_task_run(run, &mut self.texts);
+        let facts = facts_of(&mut self.runs, &mut self.runs_seen, &uid);
+        facts.update_from_task_run(run, &mut self.texts);
+        if self.reports_run_ends {
+            facts.ends.collect(run, self.ledger.horizon());
+        }
         let evicted = self.evict_texts();
         if evicted > 0 {
             findings.push(Finding::TextsEvicted(evicted));
@@ -328,10 +353,18 @@ impl Tracker {
         evicted
     }
 
-    /// Returns whether the tracker has state of this TaskRun.
+    /// Returns whether the tracker has state of this TaskRun or PipelineRun.
     #[must_use]
     pub fn tracks(&self, run_uid: &str) -> bool {
-        self.ledger.contains(run_uid) || self.history.contains(run_uid)
+        self.ledger.contains(run_uid)
+            || self.history.contains(run_uid)
+            || self.pipeline_runs.contains(run_uid)
+    }
+
+    /// Returns whether the initial lists of PipelineRuns are complete.
+    #[must_use]
+    pub fn has_pipeline_runs(&self) -> bool {
+        self.pipeline_runs.is_listed
     }
 
     /// Returns the number of TaskRuns for which the tracker has state.
@@ -493,6 +526,10 @@ impl Tracker {
     fn release_facts(&mut self, run_uid: &str, pod_uid: Option<&str>, findings: &mut Vec<Finding>) {
         if self.awaits_lists(run_uid) || self.deferred.contains(run_uid) {
             return;
+        }
+        if let Some(facts) = self.runs.get_mut(run_uid) {
+            let ends = facts.ends.take().into_iter();
+            findings.extend(ends.map(|end| Finding::RunEnded(Box::new(end))));
         }
         if let Some(uid) = pod_uid
             && !self.ledger.has_pending_steps(run_uid, uid)

@@ -83,6 +83,9 @@ impl WatchedPods {
             Change::PodGone { uid, .. } => self.states().lose(uid),
             Change::TaskRun(_)
             | Change::TaskRunGone { .. }
+            | Change::PipelineRun(_)
+            | Change::PipelineRunGone { .. }
+            | Change::PipelineRunsListed
             | Change::Listed { .. }
             | Change::NamespaceListed { .. }
             | Change::Ended => {}

@@ -9,6 +9,7 @@ mod log_masks;
 mod metrics;
 mod pending;
 mod run_chain;
+mod run_end;
 mod submit;
 mod withhold;
 
@@ -25,7 +26,8 @@ use crate::logs::LogReader;
 use crate::observe::{LogRateLimit, WatchedPod};
 use crate::plugin::dropin::Roster;
 use crate::plugin::{Chain, ChainPool, Report};
-use crate::step::{Envelope, StepRecord};
+use crate::step::{EndedRun, Envelope, StepRecord};
+use crate::step_metrics::StepMetrics;
 use std::sync::Arc;
 use std::time::Duration;
 use step_observer_core::Transition;
@@ -69,6 +71,10 @@ pub(crate) struct SinkRoute {
     pub(crate) chain: Arc<Chain>,
     /// Bytes of the attributes that the sink adds to each event.
     pub(crate) added: usize,
+    /// Whether the sink takes the ends of runs.
+    pub(crate) takes_run_ends: bool,
+    /// Whether the sink takes the ends of PipelineRuns.
+    pub(crate) takes_pipeline_runs: bool,
 }
 
 /// Input of the prepare stage.
@@ -76,6 +82,8 @@ pub(crate) struct SinkRoute {
 pub(crate) enum PrepareCommand {
     /// Make the events of a record. They are pending until the journal has accepted them.
     Step(Box<AdmittedRecord>, Pending),
+    /// Submit the end of a run for the sinks that take it.
+    RunEnd(Box<EndedRun>, Ticket, Pending),
     /// Remove the marks of a run: it has no further transitions.
     Forget(Arc<str>),
 }
@@ -147,6 +155,8 @@ pub(crate) struct Preparation {
     /// Whether traces are exported.
     pub(crate) traced: bool,
     pub(crate) metrics: Arc<PipelineMetrics>,
+    /// `None` if steps are not counted by their names.
+    pub(crate) step_metrics: Option<StepMetrics>,
     pub(crate) event_hook: Option<EventHook>,
     /// Longest time for which a plugin may hold an event (`onError: block`). `None` if there is no
     /// bound. This is the case for a cluster, which does not end as a recording does, so the event
@@ -161,6 +171,9 @@ impl Preparation {
     pub(crate) async fn handle(&self, command: PrepareCommand) {
         match command {
             PrepareCommand::Step(item, pending) => self.prepare(&item, pending).await,
+            PrepareCommand::RunEnd(ended, _ticket, pending) => {
+                self.submit_end(*ended, pending).await;
+            }
             // The error is ignored here: if the journal cannot be written, the observer stops
             // anyway.
             PrepareCommand::Forget(run) => drop(self.journal.forget(run).await),
@@ -175,6 +188,10 @@ impl Preparation {
             self.metrics.emitted_before.increment();
             debug!(id = identity.id, "event was emitted before");
             return;
+        }
+        // A sink with plugins of its own may still wait for an event that was counted before.
+        if let Some(step_metrics) = self.step_metrics.as_ref().filter(|_| missing.shared) {
+            step_metrics.count(record, &self.event);
         }
         let permit = self.record_permits.acquire(&record.namespace).await;
         let has_log = event::wants_log(&record.transition.kind);

@@ -30,6 +30,12 @@ pub enum SinkError {
     /// Events cannot be signed.
     #[error("signing: {0}")]
     Signing(String),
+    /// A setting of an OpenTelemetry collector cannot be used.
+    #[error(transparent)]
+    Otlp(#[from] step_observer_otlp::OptionsError),
+    /// The template of a URL cannot be used.
+    #[error(transparent)]
+    UrlTemplate(#[from] step_observer_otlp::TemplateError),
     /// Two settings contradict each other.
     #[error("{0}")]
     Contradiction(&'static str),

@@ -9,6 +9,7 @@ mod file;
 mod http;
 mod kafka;
 mod nats;
+mod otlp;
 mod pause_gate;
 mod rate_limiter;
 mod retry_action;
@@ -23,6 +24,7 @@ pub use file::{FileConfig, Rotation};
 pub use http::{BatchConfig, Compression, Handshake, HttpConfig, HttpMode, Signing};
 pub use kafka::{Broker, KafkaConfig};
 pub use nats::{NatsAuth, NatsConfig, NatsUrl};
+pub use otlp::{OtlpConfig, OtlpEncoding, OtlpLogs};
 pub use pause_gate::PauseGate;
 pub(crate) use rate_limiter::RateLimiter;
 pub use retry_action::after_status;
@@ -104,6 +106,20 @@ macro_rules! wires {
                 }
             }
 
+            /// Returns whether the sink takes the ends of TaskRuns and PipelineRuns.
+            pub(crate) fn takes_run_ends(&self) -> bool {
+                match self {
+                    $(Self::$variant(_) => <$wire>::TAKES_RUN_ENDS,)+
+                }
+            }
+
+            /// Returns whether the sink takes the ends of PipelineRuns, too.
+            pub(crate) fn takes_pipeline_runs(&self) -> bool {
+                match self {
+                    $(Self::$variant(config) => <$wire>::takes_pipeline_runs(config),)+
+                }
+            }
+
             /// Returns the size of the attributes that the sink adds to each event, in bytes.
             pub(crate) fn added_bytes(&self) -> usize {
                 match self {
@@ -127,9 +143,13 @@ macro_rules! wires {
         }
 
         impl Sink {
-            /// Sends an event once.
+            /// Sends an event once. The end of a run that the wire does not take counts as delivered: the
+            /// sink took it under an earlier configuration, or another sink gave it up.
             pub async fn send(&self, event: &Encoded) -> Attempt {
                 match &self.0 {
+                    $(OpenWire::$variant(_) if !<$wire>::TAKES_RUN_ENDS && event.is_run_end() => {
+                        Attempt::Delivered
+                    })+
                     $(OpenWire::$variant(wire) => wire.send(event).await,)+
                 }
             }
@@ -192,6 +212,8 @@ wires! {
     Http(Box<HttpConfig>) => http::Http,
     /// A NATS JetStream stream.
     Nats(NatsConfig) => nats::Nats,
+    /// An OpenTelemetry collector: steps and TaskRuns as spans, logs as log records.
+    Otlp(Box<OtlpConfig>) => otlp::Otlp,
     /// The sink to which Tekton sends its own events. The observer follows changes of Tekton's
     /// configuration. While Tekton has no sink, events wait.
     Tekton(TektonConfig) => tekton::DynamicHttp,
@@ -230,6 +252,7 @@ mod tests {
             r#"{"nats": {"servers": ["nats://server"], "subject": "steps"}}"#,
             r#"{"kafka": {"brokers": ["broker:9092"], "topic": "steps"}}"#,
             r#"{"tekton": {}}"#,
+            r#"{"otlp": {"url": "http://collector:4318"}}"#,
         ];
         for kind in kinds {
             let kind: SinkKind = serde_json::from_str(kind).unwrap();

@@ -20,6 +20,8 @@ pub type FollowTekton<'a> = dyn FnMut(&TektonConfig) -> DynamicUrl + Send + 'a;
 pub struct SinkContext<'a> {
     /// Function that follows the sink in Tekton's configuration. `None` if there is no cluster.
     pub follow_tekton: Option<&'a mut FollowTekton<'a>>,
+    /// Whether each TaskRun has a trace of its own (`event.traceContext: own`).
+    pub own_traces: bool,
 }
 
 impl fmt::Debug for SinkContext<'_> {
@@ -44,6 +46,9 @@ pub(crate) trait Wire: fmt::Debug + Sized + Send + Sync {
     /// if the wire can be used.
     const MISSING_FEATURE: Option<&'static str> = None;
 
+    /// Whether the wire takes the ends of TaskRuns and PipelineRuns, which no plugin sees.
+    const TAKES_RUN_ENDS: bool = false;
+
     /// Returns all settings that contradict each other or can never be used. Reads no file and contacts no server.
     fn problems(_: &Self::Config) -> Vec<SettingProblem> {
         Vec::new()
@@ -62,6 +67,11 @@ pub(crate) trait Wire: fmt::Debug + Sized + Send + Sync {
 
     /// Replaces settings that may be secrets by `***`, so that the configuration can be shown.
     fn mask(_: &mut Self::Config) {}
+
+    /// Returns whether the wire takes the ends of PipelineRuns, too.
+    fn takes_pipeline_runs(_: &Self::Config) -> bool {
+        false
+    }
 
     /// Returns the size of the attributes that the wire adds to each event, in bytes.
     fn added_bytes(_: &Self::Config) -> usize {

@@ -20,6 +20,8 @@ pub enum Resource {
     Pods,
     /// `taskruns.tekton.dev`
     TaskRuns,
+    /// `pipelineruns.tekton.dev`
+    PipelineRuns,
     /// `configmaps`
     ConfigMaps,
     /// `secrets`
@@ -31,6 +33,7 @@ impl Resource {
         match (group, plural) {
             ("", "pods") => Some(Self::Pods),
             ("tekton.dev", "taskruns") => Some(Self::TaskRuns),
+            ("tekton.dev", "pipelineruns") => Some(Self::PipelineRuns),
             ("", "configmaps") => Some(Self::ConfigMaps),
             ("", "secrets") => Some(Self::Secrets),
             _ => None,
@@ -41,6 +44,7 @@ impl Resource {
         match self {
             Self::Pods => ("v1", "Pod"),
             Self::TaskRuns => ("tekton.dev/v1", "TaskRun"),
+            Self::PipelineRuns => ("tekton.dev/v1", "PipelineRun"),
             Self::ConfigMaps => ("v1", "ConfigMap"),
             Self::Secrets => ("v1", "Secret"),
         }
@@ -106,6 +110,7 @@ pub(super) struct Past {
 pub(super) fn key(object: &Value) -> (Resource, String, String) {
     let resource = match object["kind"].as_str() {
         Some("Pod") => Resource::Pods,
+        Some("PipelineRun") => Resource::PipelineRuns,
         Some("ConfigMap") => Resource::ConfigMaps,
         Some("Secret") => Resource::Secrets,
         _ => Resource::TaskRuns,

@@ -207,10 +207,7 @@ fn the_log_is_sent_as_chosen() {
 #[test]
 fn without_the_uid_of_its_pod_a_step_has_the_span_id_of_its_event() {
     let mut event = event();
-    event["data"]["podRef"]
-        .as_object_mut()
-        .unwrap()
-        .remove("uid");
+    event["data"].as_object_mut().unwrap().remove("podUID");
     let id = hex(SpanId::of_step_event(
         event["id"].as_str().unwrap(),
         1,
@@ -285,4 +282,16 @@ fn long_attributes_are_cut_between_characters_and_long_urls_are_left_out() {
         attribute(&spans[0], "cicd.pipeline.task.run.url.full"),
         None
     );
+}
+
+/// Whoever may create TaskRuns can write the context and the UID of a foreign PipelineRun.
+#[test]
+fn with_own_traces_a_task_run_joins_no_other_trace() {
+    let mut event = event();
+    event["traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into();
+    let own = translator(|options| options.own_traces = true);
+    let spans = spans(&requests(&own, &[event.clone()]));
+    let uid = event["data"]["taskRun"]["uid"].as_str().unwrap();
+    assert_eq!(spans[0]["traceId"], uid.replace('-', ""));
+    assert_eq!(spans[0]["parentSpanId"], hex(SpanId::of_task_run(uid, 1)));
 }

@@ -31,7 +31,7 @@ proptest! {
         let made: Vec<Value> = events.iter().enumerate().map(|(number, (run, (lines, length)))| {
             let mut made = event();
             made["data"]["pipelineRunUID"] = format!("run {run}").into();
-            made["data"]["podRef"]["uid"] = format!("pod {number}").into();
+            made["data"]["podUID"] = format!("pod {number}").into();
             made["data"]["log"] = format!("{}\n", "é".repeat(*length)).repeat(*lines).into();
             made
         }).collect();

@@ -20,12 +20,12 @@ use super::{
 use crate::clock;
 use crate::event::attribute::{self, AttributeError};
 use crate::event::{self, Encoded};
-use crate::http::{HttpError, HttpResponse, MASK, RequestBody, environment_proxy};
+use crate::http::{Header, HttpError, HttpResponse, HttpUrl, MASK, RequestBody, environment_proxy};
 use futures::FutureExt as _;
 use guarded_body::GuardedBody;
 use http::{HeaderMap, Method, StatusCode};
 use pause_request::PauseRequest;
-use payload::HttpPayload;
+pub(in crate::sink) use payload::HttpPayload;
 use reloading_client::{ClientSnapshot, ReloadingClient};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -63,10 +63,7 @@ impl Wire for Http {
 
     fn mask(config: &mut HttpConfig) {
         config.url = config.url.masked();
-        let headers = config.headers.iter_mut();
-        for value in headers.filter_map(|header| header.value.as_mut()) {
-            MASK.clone_into(value);
-        }
+        mask_headers(&mut config.headers);
     }
 
     fn added_bytes(config: &HttpConfig) -> usize {
@@ -133,7 +130,7 @@ impl Http {
         })
     }
 
-    /// Sends one request.
+    /// Sends the events in one request.
     async fn post(&self, events: &[Encoded]) -> Attempt {
         if let Some(validation) = &self.validation
             && let Err(refused) = self.validate(validation).await
@@ -146,28 +143,62 @@ impl Http {
             Ok(payload) => payload,
             Err(refused) => return refused,
         };
+        let attempt = self.send_payload(snapshot, &self.config.url, payload, |response| async {
+            let (status, asked) = (response.status(), self.asked_pause(&response));
+            response.drain().await;
+            self.judge(status, after_status(status.as_u16()), asked)
+                .await
+        });
+        attempt.await
+    }
+
+    /// Sends one request with the headers and the client of the sink. `outcome` reads the response.
+    pub(in crate::sink) async fn send_payload<F>(
+        &self,
+        snapshot: ClientSnapshot,
+        url: &HttpUrl,
+        payload: HttpPayload,
+        outcome: impl FnOnce(HttpResponse) -> F,
+    ) -> Attempt
+    where
+        F: Future<Output = Attempt>,
+    {
         let mut headers = payload.headers;
         for (name, value) in &*snapshot.headers {
             headers.append(name.clone(), value.clone());
         }
         // Asks the gate last, immediately before the request: a pause may have begun during any of
-        // the waits above.
+        // the waits before.
         let Some(permit) = self.pause.enter() else {
             return Attempt::Postponed;
         };
         let guard = permit.guard();
         let body = GuardedBody::new(payload.content, guard.clone());
         let body = Some(RequestBody::deferred(body));
-        let sent = (snapshot.client).send(Method::POST, &self.config.url, headers, body);
-        let attempt = match sent.await {
+        let attempt = match (snapshot.client)
+            .send(Method::POST, url, headers, body)
+            .await
+        {
             Err(_) if guard.has_withheld() => Attempt::Postponed,
             Err(error) => Attempt::retry(error),
-            Ok(response) => self.outcome(response).await,
+            Ok(response) => outcome(response).await,
         };
         if attempt == Attempt::Delivered {
             permit.accepted();
         }
         attempt
+    }
+
+    /// Begins the pause that a response asks for, before its rest is read, which may take long. Returns
+    /// the action for the event that was sent.
+    pub(in crate::sink) fn asked_pause(&self, response: &HttpResponse) -> Option<RetryAction> {
+        let asked = PauseRequest::of_response(response, clock::now());
+        asked.map(|asked| asked.apply(&self.pause))
+    }
+
+    /// Returns the current client and its secrets.
+    pub(in crate::sink) fn client(&self) -> ClientSnapshot {
+        self.client.snapshot()
     }
 
     async fn validate(&self, validation: &WebhookValidation) -> Result<(), Attempt> {
@@ -212,13 +243,15 @@ impl Http {
         }
     }
 
-    async fn outcome(&self, response: HttpResponse) -> Attempt {
-        let status = response.status();
-        let asked = PauseRequest::of_response(&response, clock::now());
-        // Begins the pause before reading the rest of the response, which may take long.
-        let asked = asked.map(|asked| asked.apply(&self.pause));
-        response.drain().await;
-        let Some(action) = after_status(status.as_u16()) else {
+    /// Returns the outcome of a request: what a status demands by the sink's table, and the pause that
+    /// the response asked for.
+    pub(in crate::sink) async fn judge(
+        &self,
+        status: StatusCode,
+        demanded: Option<RetryAction>,
+        asked: Option<RetryAction>,
+    ) -> Attempt {
+        let Some(action) = demanded else {
             return Attempt::Delivered;
         };
         if let (Some(validation), 401 | 403 | 410) = (&self.validation, status.as_u16()) {
@@ -246,7 +279,7 @@ impl Http {
 }
 
 impl HttpConfig {
-    fn problems(&self) -> Vec<SettingProblem> {
+    pub(in crate::sink) fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = Vec::new();
         if self.tls.is_some() && self.url.is_plain() {
             let problem = "the URL is not https: nothing of this would be used";
@@ -280,6 +313,16 @@ impl HttpConfig {
     fn has_credentials(&self) -> bool {
         let has_secret = self.headers.iter().any(|header| header.is_secret());
         self.auth.is_some() || self.signing.is_some() || has_secret
+    }
+}
+
+/// Replaces the values of headers by `***`.
+pub(super) fn mask_headers(headers: &mut [Header]) {
+    for value in headers
+        .iter_mut()
+        .filter_map(|header| header.value.as_mut())
+    {
+        MASK.clone_into(value);
     }
 }
 

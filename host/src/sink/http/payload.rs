@@ -4,7 +4,7 @@ use super::config::{Compression, HttpMode};
 use crate::event::{Binding, EncodeError, Encoded};
 use bytes::Bytes;
 use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,12 +16,21 @@ const MIN_COMPRESSED_BYTES: usize = 1024;
 
 /// Headers and content of a request.
 #[derive(Debug)]
-pub(super) struct HttpPayload {
+pub(in crate::sink) struct HttpPayload {
     pub(super) headers: HeaderMap,
     pub(super) content: Bytes,
 }
 
 impl HttpPayload {
+    /// Takes content of this media type.
+    pub(in crate::sink) fn new(media_type: &'static str, content: Bytes) -> Self {
+        let media_type = HeaderValue::from_static(media_type);
+        Self {
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, media_type)]),
+            content,
+        }
+    }
+
     /// Encodes events. Several events are encoded as a batch in every mode.
     ///
     /// # Errors
@@ -59,7 +68,7 @@ impl HttpPayload {
     }
 
     /// Compresses the content, unless it is too small.
-    pub(super) fn compress(mut self, compression: Compression) -> std::io::Result<Self> {
+    pub(in crate::sink) fn compress(mut self, compression: Compression) -> std::io::Result<Self> {
         let Compression::Gzip = compression;
         if self.content.len() >= MIN_COMPRESSED_BYTES {
             let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -17,7 +17,7 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The current client with its current secrets.
 #[derive(Clone)]
-pub(super) struct ClientSnapshot {
+pub(in crate::sink) struct ClientSnapshot {
     pub(super) client: HttpClient,
     pub(super) headers: Arc<HeaderMap>,
     pub(super) signer: Option<Signer>,
