@@ -258,17 +258,14 @@ function resultRow(at, shape, name, word, note, text) {
     {},
     make("span", { class: "at" }, time(at) === null ? "" : clock(time(at), true)),
     makeShape(shape),
-    make("span", { class: "what" }, name === null ? null : foreign(name, "b"), " ", foreign(word), note ? make("span", { class: "muted" }, ` ${note}`) : null, text ? foreign(text, "span", { class: "why" }) : null),
+    make("span", { class: "what" }, name === null ? null : foreign(name, "b"), " ", foreign(word), note, text ? foreign(text, "span", { class: "why" }) : null),
   );
 }
 
 function pluginRow(at, { plugin, version, verdict, micros: took, masked, reason, digest }, sinks) {
   const notes = [version ? `version ${version}` : "", micros(took ?? 0), masked ? `${count(masked)} masked` : "", sinks?.length ? `for ${sinks.join(", ")}` : ""];
-  const row = resultRow(at, VERDICT_SHAPES[verdict] ?? "attention", plugin, verdict, null, reason);
-  const note = foreign(notes.filter(Boolean).join(" \u00b7 "), "span", { class: "muted notes" });
-  if (digest) note.title = `sha256 ${digest}`;
-  row.querySelector(".what").append(note);
-  return row;
+  const note = foreign(notes.filter(Boolean).join(" \u00b7 "), "span", { class: "muted notes", title: digest ? `sha256 ${digest}` : null });
+  return resultRow(at, VERDICT_SHAPES[verdict] ?? "attention", plugin, verdict, note, reason);
 }
 
 function showSink({ state, attempts, body, isGone }, bodies) {

@@ -47,7 +47,7 @@ function readEntry(entry, facts, sink) {
       attempt(entry.sink, "failed", entry.attempt, failure(entry));
       break;
     case "delivered":
-      attempt(entry.sink, "delivered", entry.attempt, "acknowledged");
+      attempt(entry.sink, "delivered", entry.attempt, "");
       break;
     case "dead":
       attempt(entry.sink, "dead letter", entry.attempts, `${entry.reason}${entry.to ? `; goes to ${entry.to}` : ""}`);

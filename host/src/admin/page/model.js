@@ -22,7 +22,7 @@ export class Table {
   /** Replaces the table. Runs that stay keep their place. Returns what changed, as `change` does. */
   snapshot(data) {
     const runs = list(data.runs);
-    const kept = new Set(runs.map((run) => run.uid));
+    const kept = new Set(runs.map((run) => run?.uid));
     const changes = noChanges();
     for (const run of [...this.runs.values()]) {
       if (!kept.has(run.uid)) this.#remove(run, changes);
@@ -112,16 +112,14 @@ function groupKey({ uid, namespace, pipelineRun, pipelineRunUid }) {
 }
 
 function mergeSteps(run, news) {
-  const added = [];
+  const known = new Set(run.steps.map(({ key }) => key));
+  const newest = new Map();
   for (const step of news) {
     if (step === null || typeof step !== "object") continue;
-    const full = { ...step, state: STATES.includes(step.state) ? step.state : "waiting", events: list(step.events) };
-    const at = run.steps.findIndex(({ key }) => key === step.key);
-    if (at >= 0) run.steps[at] = full;
-    else added.push(full);
+    newest.set(step.key, { ...step, state: STATES.includes(step.state) ? step.state : "waiting", events: list(step.events) });
   }
-  added.sort((one, other) => one.index - other.index);
-  const steps = [...run.steps, ...added];
+  const added = [...newest.values()].filter(({ key }) => !known.has(key)).sort((one, other) => one.index - other.index);
+  const steps = [...run.steps.map((step) => newest.get(step.key) ?? step), ...added];
   // Stable: within an attempt, the steps of a new pod come after those of the old one.
   steps.sort((one, other) => (one.attempt ?? 0) - (other.attempt ?? 0));
   run.steps = steps.slice(0, MAX_STEPS);

@@ -42,6 +42,7 @@ export function clock(at, withMillis = false) {
 export function duration(millis) {
   if (millis === null || !Number.isFinite(millis)) return "";
   const seconds = Math.max(0, millis) / 1000;
+  if (seconds < 0.0995) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

@@ -234,6 +234,7 @@ export class Timeline {
       const span = spanOf(step, this.#now);
       this.#setHidden(parts.element, !passing.has(step.key));
       setShape(parts.shape, step.state);
+      setAttribute(parts.element, "class", `row step is-${step.state}`);
       setForeign(parts.name, step.name || `step ${step.index}`);
       setText(parts.note, attempts > 0 ? `attempt ${(step.attempt ?? 0) + 1}` : "");
       setText(parts.duration, span.start === null || span.end === null ? "" : duration(span.end - span.start));
