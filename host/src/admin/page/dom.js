@@ -26,29 +26,31 @@ export function foreign(text, tag = "span", attributes = {}) {
   return element;
 }
 
-/** Sets a text if it differs, so that an equal text costs no layout. */
+/** These change an element only if it differs, so that an equal value costs no layout. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Sets a foreign text, and the same as title: a row may be too narrow for it. */
+/** Also sets the title: a row may be too narrow for its text. */
 export function setForeign(element, text) {
   const shown = visible(text);
   setText(element, shown);
   if (element.title !== shown) element.title = shown;
 }
 
-/** Sets or removes an attribute if it differs. */
-export function setAttribute(element, name, value) {
-  if (value === null ? element.hasAttribute(name) : element.getAttribute(name) !== value) {
-    if (value === null) element.removeAttribute(name);
-    else element.setAttribute(name, value);
-  }
+export function setHidden(element, hidden) {
+  if (element.hidden !== hidden) element.hidden = hidden;
 }
 
-/** Sets a custom property of CSS if it differs. The CSSOM is allowed by the page's policy. */
+/** null removes the attribute. */
+export function setAttribute(element, name, value) {
+  if (value === null) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+/** Sets a custom property of CSS. The page's policy allows the CSSOM. */
 export function setProperty(element, name, value) {
-  if (element.style.getPropertyValue(name) !== value) element.style.setProperty(name, value);
+  if (element.style.getPropertyValue(name) !== String(value)) element.style.setProperty(name, value);
 }
 
 /** Creates the shape of a state. */
@@ -68,37 +70,33 @@ export function setShape(svg, name) {
 }
 
 /**
- * Makes tabs as ARIA describes them: one is in the order of focus, and arrow keys move between them.
- * `entries` are `{key, label: [nodes]}`, `show(key, panel)` fills the panel. Returns `{tabs, panel, select}`.
+ * Makes tabs as ARIA describes them: one is in the order of focus, and arrow keys move between them. `entries` are
+ * `{key, label: [nodes]}`; `show(key, panel)` fills the panel. Returns `[tabs, panel]`.
  */
 export function makeTabs(name, label, entries, selected, show) {
-  const panel = make("div", { role: "tabpanel", id: `${name}-panel`, tabindex: "0", class: "tabpanel" });
-  const tabs = make("div", { role: "tablist", "aria-label": label, class: "tabs" });
-  const buttons = entries.map(({ key, label: nodes }, index) => {
-    const id = `${name}-tab-${index}`;
-    const button = make("button", { type: "button", role: "tab", id, "aria-controls": panel.id }, nodes);
-    button.addEventListener("click", () => select(key));
-    return { key, button };
+  const panel = make("div", { role: "tabpanel", id: `${name}-panel`, tabindex: 0 });
+  const buttons = entries.map((entry, at) => {
+    const button = make("button", { type: "button", role: "tab", id: `${name}-tab-${at}`, "aria-controls": panel.id }, entry.label);
+    button.addEventListener("click", () => select(at));
+    return button;
   });
-  tabs.append(...buttons.map(({ button }) => button));
-  const select = (key) => {
-    for (const { key: own, button } of buttons) {
-      const is = own === key;
-      setAttribute(button, "aria-selected", String(is));
-      button.tabIndex = is ? 0 : -1;
-      if (is) panel.setAttribute("aria-labelledby", button.id);
-    }
-    show(key, panel);
+  const select = (at) => {
+    buttons.forEach((button, other) => {
+      setAttribute(button, "aria-selected", other === at);
+      button.tabIndex = other === at ? 0 : -1;
+    });
+    panel.setAttribute("aria-labelledby", buttons[at].id);
+    show(entries[at].key, panel);
   };
+  const tabs = make("div", { role: "tablist", "aria-label": label, class: "tabs" }, buttons);
   tabs.addEventListener("keydown", (event) => {
-    const at = buttons.findIndex(({ button }) => button === document.activeElement);
-    const last = buttons.length - 1;
-    const to = { ArrowRight: at === last ? 0 : at + 1, ArrowLeft: at <= 0 ? last : at - 1, Home: 0, End: last }[event.key];
+    const [at, count] = [buttons.indexOf(document.activeElement), buttons.length];
+    const to = { ArrowRight: (at + 1) % count, ArrowLeft: (at + count - 1) % count, Home: 0, End: count - 1 }[event.key];
     if (at < 0 || to === undefined) return;
     event.preventDefault();
-    buttons[to].button.focus();
-    select(buttons[to].key);
+    buttons[to].focus();
+    select(to);
   });
-  select(selected);
-  return { tabs, panel, select };
+  select(Math.max(0, entries.findIndex(({ key }) => key === selected)));
+  return [tabs, panel];
 }

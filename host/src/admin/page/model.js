@@ -161,7 +161,7 @@ export function spanOfAll(steps, now) {
 }
 
 const CAUSES = {
-  whenFalse: "its when was false",
+  whenFalse: "when was false",
   previousStepFailed: "an earlier step failed",
   neverStarted: "the run ended before its turn",
   initContainerFailed: "an init container failed",

@@ -1,9 +1,9 @@
 // Connects the stream, the table, and what is drawn of it.
 
 import { Detail } from "./detail.js";
-import { byId, foreign, make, makeShape, setAttribute, setShape, setText } from "./dom.js";
+import { byId, foreign, make, makeShape, setAttribute, setHidden, setShape, setText } from "./dom.js";
 import { formatFragment, parseFragment } from "./filter.js";
-import { Health } from "./health.js";
+import { drawHealth } from "./health.js";
 import { STATES, Table } from "./model.js";
 import { Stream, refusal } from "./stream.js";
 import { Timeline } from "./timeline.js";
@@ -35,7 +35,6 @@ let frame = 0;
 /** The event of the fragment is opened once, when the first snapshot is there. */
 let eventToOpen = filter.event;
 
-const health = new Health();
 const timeline = new Timeline(byId("timeline"), (run, step) => openStep(run, step, null));
 const detail = new Detail({
   event: (id) => {
@@ -109,6 +108,7 @@ function onState(state, text) {
   byId("refused").hidden = state !== "refused";
   byId("refused-text").replaceChildren(foreign(state === "refused" ? text : ""));
   if (state === "live") byId("data").hidden = false;
+  setHidden(byId("pause"), state === "signIn" || state === "refused");
   if (state === "signIn" && document.activeElement === document.body) byId("token").focus();
 }
 
@@ -124,7 +124,7 @@ function forgetRuns() {
 
 function forgetData() {
   forgetRuns();
-  health.clear();
+  drawHealth({});
   [process, status] = [null, null];
   byId("data").hidden = true;
   byId("restarted").hidden = true;
@@ -140,7 +140,7 @@ function schedule() {
 function draw() {
   frame = 0;
   const at = now();
-  if (status) health.draw(status);
+  if (status) drawHealth(status);
   status = null;
   if (!pending) return;
   timeline.draw(pending, at);
@@ -169,10 +169,9 @@ function drawFilter() {
     select.replaceChildren(make("option", { value: "" }, "All"), ...names.map((name) => foreign(name, "option", { value: name })));
     select.value = filter.namespace;
   }
-  const shown = timeline.shown();
-  const isEmpty = shown === 0;
+  const isEmpty = timeline.isEmpty();
   setText(byId("empty"), !isEmpty ? "" : table.runs.size ? `No run passes the filter. ${plural(table.runs.size, "TaskRun")} are hidden.` : "No run yet. Runs of the last minutes appear here as soon as their pods start.");
-  byId("empty").hidden = !isEmpty;
+  setHidden(byId("empty"), !isEmpty);
   setText(byId("fold"), timeline.isMostlyOpen() ? "Collapse all" : "Expand all");
 }
 
