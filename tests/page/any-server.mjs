@@ -3,6 +3,8 @@
 import { check, equal, Tab } from "./browser.mjs";
 import { HEADERS } from "./mock.mjs";
 
+/** All files together, uncompressed. */
+const MAX_BYTES = 90 * 1024;
 const STATES = ["waiting", "running", "succeeded", "failed", "skipped"];
 
 export const ANY_SERVER = {
@@ -27,6 +29,7 @@ export const ANY_SERVER = {
       if (path.endsWith(".js")) for (const [, name] of text.matchAll(/from "\.\/([^"]+)"/g)) queue.push(`page/${name}`);
     }
     check(seen.size > 3, "too few files were found");
+    check(bytes <= MAX_BYTES, `the page has ${bytes} bytes`);
     return `${seen.size} files, ${(bytes / 1024).toFixed(1)} KiB`;
   },
 
@@ -91,7 +94,7 @@ export const ANY_SERVER = {
 
   async an_event_opens_by_mouse({ tab }) {
     await expandAll(tab);
-    const row = endedStep(tab);
+    const row = await endedStep(tab);
     const name = await row.locator(".name").textContent();
     await row.click();
     await tab.until("the event is shown", () => document.querySelector("#detail .event h3"));
@@ -138,7 +141,7 @@ export const ANY_SERVER = {
     await tab.page.click("#health summary");
     await shots(tab, "phone");
     await expandAll(tab);
-    await endedStep(tab).click();
+    await (await endedStep(tab)).click();
     await tab.until("the event is shown", () => document.querySelector("#detail .event h3"));
     await tab.checkFits("an event on a phone");
     await tab.checkAccessible("an event on a phone");
@@ -149,21 +152,25 @@ export const ANY_SERVER = {
     await tab.close();
   },
 
-  async dark_colours_are_legible({ browser, base, cookies, shots }) {
-    const tab = await Tab.open(browser, base, { dark: true, cookies });
-    await tab.untilLive();
-    await tab.until("there is a run", () => document.querySelector(".row.group"));
-    const background = await tab.page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
-    check(background.match(/\d+/g).slice(0, 3).every((part) => Number(part) < 64), `the page is not dark: ${background}`);
-    await tab.checkAccessible("dark");
-    await shots(tab, "dark");
-    await expandAll(tab);
-    await endedStep(tab).click();
-    await tab.until("the event is shown", () => document.querySelector("#detail .event h3"));
-    await tab.checkAccessible("an event in dark");
-    await shots(tab, "dark-event");
-    tab.checkQuiet();
-    await tab.close();
+  async light_and_dark_colours_are_legible({ browser, base, cookies, shots }) {
+    for (const dark of [false, true]) {
+      const name = dark ? "dark" : "light";
+      const tab = await Tab.open(browser, base, { dark, cookies });
+      await tab.untilLive();
+      await tab.until("there is a run", () => document.querySelector(".row.group"));
+      const background = await tab.page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+      equal(background.match(/\d+/g).slice(0, 3).every((part) => Number(part) < 64), dark, `whether ${background} is dark`);
+      await tab.checkAccessible(name);
+      await shots(tab, name);
+      await expandAll(tab);
+      await (await endedStep(tab)).click();
+      await tab.until("the event is shown", () => document.querySelector("#detail .event h3"));
+      await tab.checkAccessible(`an event, ${name}`);
+      await tab.page.mouse.move(0, 0);
+      await shots(tab, `${name}-event`);
+      tab.checkQuiet();
+      await tab.close();
+    }
   },
 
   async nothing_moves_with_reduced_motion({ browser, base, cookies }) {
@@ -182,11 +189,10 @@ export const ANY_SERVER = {
   },
 };
 
-/** A step that has ended. Prefers one that failed, which has the most to show. */
-export function endedStep(tab) {
-  const { page } = tab;
-  const failed = page.locator(".row.step.is-failed:visible");
-  return failed.or(page.locator(".row.step.is-succeeded:visible")).first();
+/** The row of a step that has ended. Prefers one that failed, which has the most to show. */
+export async function endedStep({ page }) {
+  const [failed, succeeded] = ["failed", "succeeded"].map((state) => page.locator(`.row.step.is-${state}:visible`));
+  return (await failed.count()) ? failed.first() : succeeded.first();
 }
 
 export async function expandAll(tab) {

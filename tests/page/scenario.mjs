@@ -83,6 +83,20 @@ export function hostileRuns() {
   }));
 }
 
+/** The answer for an event of which every text is hostile. */
+export function hostileAnswer() {
+  const name = `${HOSTILE.rightToLeft}${HOSTILE.controls}${HOSTILE.markup}${HOSTILE.long}`;
+  const text = JSON.stringify({ log: `${name}\n${"y".repeat(100_000)}\n[redacted:${name}]`, logInfo: { bytes: 1, unavailable: name, incomplete: name }, redaction: { rules: { [name]: 1 } } });
+  return {
+    id: name, historyLeftOut: 3, sinks: [{ name, body: 0 }], bodies: [{ mode: "binary", contentType: name, headers: [[name, name]], text, bytes: text.length }],
+    history: [
+      { id: name, at: at(2), is: "accepted", observed: at(2), type: name, subject: name, sinks: [name], plugins: [{ plugin: name, version: name, digest: name, verdict: name, micros: 1, reason: name }] },
+      { id: name, at: name, is: "held", plugin: name, reason: name },
+      { id: name, at: at(3), is: "dead", sink: name, attempts: 1, reason: name, to: null },
+    ],
+  };
+}
+
 /** `count` runs of `steps` steps, all of which run. */
 export function manyRuns(count, steps) {
   return Array.from({ length: count }, (_, run) => ({

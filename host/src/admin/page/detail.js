@@ -156,7 +156,12 @@ export class Detail {
     }
     this.#abort = null;
     const pause = performance.now() - this.#since < LONG_PAUSE_AFTER_MS ? SHORT_PAUSE_MS : LONG_PAUSE_MS;
-    if (again) this.#timer = setTimeout(() => this.#load(id), pause);
+    if (again) this.#loadAfter(pause, id);
+  }
+
+  /** A page that nobody sees waits on: a browser has few connections per host. */
+  #loadAfter(pause, id) {
+    this.#timer = setTimeout(() => (document.hidden ? this.#loadAfter(pause, id) : this.#load(id)), pause);
   }
 
   #say(title, text) {
