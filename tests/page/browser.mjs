@@ -120,11 +120,6 @@ export class Tab {
     return page.locator(".row.step:visible").filter({ has: page.locator(".name", { hasText: exact(name) }) }).filter({ has: page.locator(".result", { hasText: exact(result) }) }).first();
   }
 
-  /** The states of all shown steps. */
-  shownResults() {
-    return this.page.$$eval(".row.step", (rows) => rows.filter((row) => row.checkVisibility()).map((row) => row.querySelector(".result").textContent));
-  }
-
   shownNames(selector) {
     return this.page.$$eval(`.row.${selector} .name`, (names) => names.filter((name) => name.checkVisibility()).map((name) => name.textContent));
   }

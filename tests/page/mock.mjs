@@ -1,10 +1,11 @@
 // A server that implements the contract in host/src/admin/page/README.md, and plays a scenario.
 //
-//   node mock.mjs [--port 8083] [--speed 1]      shows the page; ends with Ctrl-C
+//   node mock.mjs [--port 8083] [--speed 1] [--token]     shows the page; ends with Ctrl-C
 
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { parseArgs } from "node:util";
 import { eventAnswer } from "./events.mjs";
 import { ORIGIN, scenario, status } from "./scenario.mjs";
 
@@ -210,11 +211,10 @@ export class Mock {
 }
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {
-  const option = (name, usual) => Number(process.argv[process.argv.indexOf(`--${name}`) + 1] || usual);
-  const has = (name) => process.argv.includes(`--${name}`);
-  const speed = has("speed") ? option("speed", 1) : 1;
+  const { values } = parseArgs({ options: { port: { type: "string", default: "8083" }, speed: { type: "string", default: "1" }, token: { type: "boolean", default: false } } });
   const mock = new Mock();
-  mock.playTo(-60, true);
-  console.log(await mock.listen(has("port") ? option("port", 8083) : 8083));
-  setInterval(() => mock.playTo(mock.second + speed / 4), 250);
+  mock.needsToken = values.token;
+  mock.playTo(0, true);
+  console.log(await mock.listen(Number(values.port)));
+  setInterval(() => mock.playTo(mock.second + Number(values.speed) / 4), 250);
 }

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ANY_SERVER } from "./any-server.mjs";
 import { Failure, Tab, launch } from "./browser.mjs";
+import { CONNECTION } from "./connection.mjs";
 import { Mock } from "./mock.mjs";
 import { MODULES } from "./modules.mjs";
 import { SCRIPTED } from "./scripted.mjs";
@@ -30,7 +31,7 @@ async function main() {
     const shots = screenshots(values.screenshots);
     const tab = await Tab.open(browser, base);
     const world = { browser, base, mock, shots, tab, cookies: token ? await signIn(tab, token) : undefined };
-    const checks = { ...ANY_SERVER, ...(mock ? { ...MODULES, ...SCRIPTED } : {}), ...(values.live ? { it_updates_live } : {}) };
+    const checks = { ...ANY_SERVER, ...(mock ? { ...MODULES, ...SCRIPTED, ...CONNECTION } : {}), ...(values.live ? { it_updates_live } : {}) };
     for (const [name, check] of Object.entries(checks)) {
       const note = await check(world).catch((error) => {
         error.check = name;
