@@ -130,8 +130,11 @@ export const ANY_SERVER = {
     equal(await tab.page.textContent("#detail-title"), name, "title of the panel");
     await tab.page.keyboard.press("Escape");
     equal(await tab.focus(), name, "focus after Escape");
-    await tab.page.keyboard.press("ArrowUp");
-    check((await tab.focus()) !== "BODY", "the focus is in the timeline");
+    await tab.page.keyboard.press("ArrowLeft");
+    check(await tab.page.evaluate(() => document.activeElement.matches(".row.group")), "the left arrow moves from a step to its group");
+    await tab.page.keyboard.press("End");
+    const last = await tab.page.evaluate(() => [...document.querySelectorAll(".row[tabindex]")].filter((one) => one.checkVisibility()).at(-1) === document.activeElement);
+    check(last, "End moves to the last row");
   },
 
   async a_phone_needs_no_horizontal_scroll({ browser, base, cookies, shots }) {

@@ -96,6 +96,7 @@ export const CONNECTION = {
     equal(await tab.page.textContent("#restarted-text"), "The observer restarted at 13:08:58. The page begins anew.", "notice");
     equal(await tab.shownNames("group"), ["added-anew"], "groups");
     equal(await tab.page.isVisible("#detail"), false, "whether the panel is open");
+    equal(await tab.focus(), "restarted-close", "focus after the panel went");
     await tab.checkAccessible("restarted");
     await shots(tab, "restarted");
     await tab.page.click("#restarted-close");

@@ -37,12 +37,18 @@ export const SCRIPTED = {
       });
       window.watcher.observe(document.getElementById("timeline"), { subtree: true, childList: true, characterData: true, attributes: true });
     });
-    mock.change({ runs: [row("grows", "succeeded")] });
+    const { uid, steps } = [...mock.runs.values()].find(({ taskRun }) => taskRun === "shop-web-8-integration");
+    const step = steps.at(-1);
+    mock.change({ runs: [row("grows", "succeeded"), { uid, steps: [{ ...step, state: "failed", exitCode: 3 }] }] });
     await tab.until("the step ends", resultIs, ["grows", "succeeded"]);
+    await tab.until("the other step fails", resultIs, ["stop-services", "failed \u00b7 exit 3"]);
     const touched = await tab.page.evaluate(() => [...window.touched]);
-    // The step and its group, which spans it. A second may have passed meanwhile, in which other running steps grow.
-    const others = touched.filter((name) => !["grows", "added-grows", "card"].includes(name));
-    equal(others.filter((name) => !["train", "risk-model-40"].includes(name)), [], "rows that were drawn without a change");
+    // The rows above a step sum it up. No other step runs at this second, so time alone changes no row.
+    const changed = ["grows", "added-grows", "stop-services", "integration", "shop-web-8"];
+    equal(changed.filter((name) => !touched.includes(name)), [], "rows that changed and were not drawn");
+    equal(touched.filter((name) => ![...changed, "card"].includes(name)), [], "rows that were drawn without a change");
+    mock.change({ runs: [{ uid, steps: [step] }] });
+    await tab.until("the other step is as it was", resultIs, ["stop-services", "succeeded"]);
   },
 
   async many_changes_are_drawn_together({ tab, mock }) {

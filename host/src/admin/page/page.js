@@ -72,10 +72,12 @@ function onMessage(event, data) {
 function onSnapshot(data) {
   const isRestart = process !== null && process !== data.process;
   if (isRestart) {
+    const hadFocus = document.activeElement !== document.body;
     forgetRuns();
     const since = time(data.startedAt);
     setText(byId("restarted-text"), `The observer restarted${since === null ? "" : ` at ${clock(since)}`}. The page begins anew.`);
     byId("restarted").hidden = false;
+    if (hadFocus && document.activeElement === document.body) byId("restarted-close").focus();
   }
   process = data.process;
   byId("sign-out").hidden = data.session !== true;
