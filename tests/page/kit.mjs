@@ -1,11 +1,11 @@
 // What the checks with the mock share.
 
-import { check } from "./browser.mjs";
+import { TIMEOUT_MS, check } from "./browser.mjs";
 import { at } from "./scenario.mjs";
 
 /** Waits for a condition of the mock. It changes only by requests, so each turn of the loop lets them come. */
 export async function until(what, condition) {
-  const end = Date.now() + 15_000;
+  const end = Date.now() + TIMEOUT_MS;
   while (!condition()) {
     check(Date.now() < end, `${what}: it did not happen`);
     await new Promise((resolve) => setImmediate(resolve));

@@ -13,7 +13,7 @@ export const eventId = (run, attempt, name, phase) => `${run}-pod${attempt}-${na
 let nextUid = 1;
 
 /** A TaskRun whose steps follow each other. `steps` are `[name, seconds, end]`; `end` overrides members of the STEP. */
-export function taskRun({ namespace = "ci", pipelineRun, pipelineTask, name, begin, attempt = 0, id = uid(nextUid++), steps, pod = 2 }) {
+function taskRun({ namespace = "ci", pipelineRun, pipelineTask, name, begin, attempt = 0, id = uid(nextUid++), steps, pod = 2 }) {
   const taskRunName = name ?? `${pipelineRun}-${pipelineTask}`;
   const head = { uid: id, namespace, taskRun: taskRunName, deleted: false, stepsLeftOut: 0 };
   if (pipelineRun) Object.assign(head, { pipelineRun, pipelineRunUid: `uid-of-${namespace}-${pipelineRun}`, pipelineTask });

@@ -250,6 +250,7 @@ export const SCRIPTED = {
     mock.change({ runs });
     const tab = await Tab.open(browser, base, {});
     await tab.until("all steps are there", () => document.querySelectorAll(".row.step").length === 2000);
+    const loaded = Math.round(await tab.page.evaluate(() => performance.now()));
     await expandAll(tab);
     await tab.page.evaluate(() => {
       window.frames = [];
@@ -276,6 +277,6 @@ export const SCRIPTED = {
     check((await tab.focus()).startsWith("step-"), "End moves to the last step");
     await tab.close();
     await mock.close();
-    return `frames: median ${median} ms, slowest ${slowest} ms`;
+    return `all steps shown after ${loaded} ms; frames: median ${median} ms, slowest ${slowest} ms`;
   },
 };

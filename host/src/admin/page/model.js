@@ -8,7 +8,7 @@ export const STATES = ["waiting", "running", "succeeded", "failed", "skipped"];
 const DOMINANT = ["failed", "running", "waiting", "succeeded", "skipped"];
 
 /** Bounds that the server keeps, too: a page must not grow without end even if the server is wrong. */
-export const MAX_RUNS = 1000;
+const MAX_RUNS = 1000;
 const MAX_STEPS = 200;
 
 const known = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
