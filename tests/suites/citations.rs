@@ -7,8 +7,9 @@ use step_observer_tests::path;
 
 /// Other documents whose sections are cited with `§`: a comment that names one of them does not
 /// cite `docs/tekton-semantics.md`.
-const OTHER_DOCUMENTS: [&str; 6] = [
+const OTHER_DOCUMENTS: [&str; 7] = [
     "RFC",
+    "ECMA",
     "CloudEvents",
     "HTTP binding",
     "Trace Context",

@@ -370,7 +370,7 @@ fn several_mistakes_at_random_places_are_all_reported() {
         .iter()
         .enumerate()
         .map(|(index, line)| match field(line) {
-            Some((before, name, value)) if leaves.contains(&name) => {
+            Some((before, name, value)) if leaves.contains(&name) && !value.is_empty() => {
                 changed.push(index as u64 + 1);
                 format!("{before}{name}: [{value}]")
             }

@@ -8,6 +8,7 @@ use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::available;
 use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::otlp::OtlpReceiver;
+use step_observer_tests::program::Program;
 use step_observer_tests::recording::{
     changes, expected_ids, is_pod, set_recorded_logs, track, watch_events,
 };
@@ -381,5 +382,80 @@ async fn a_trace_that_tekton_does_not_sample_is_not_exported() {
         assert_eq!(span["traceId"], "0af7651916cd43dd8448eb211c80319c");
         let is_run = attribute(span, "tekton.step.name").is_none();
         assert_eq!(span["parentSpanId"] == "b7ad6b7169203331", is_run);
+    }
+}
+
+#[tokio::test]
+async fn the_dead_letter_sink_of_a_collector_gets_steps_and_no_ends_of_runs() {
+    let server = ApiServer::start().await;
+    let (collector, dead) = (HttpSink::start(vec![]).await, HttpSink::start(vec![]).await);
+    collector.answer_by(|_, _| 400);
+    let config = sink(collector.origin(), "encoding: json");
+    let dead_letters = format!(
+        "deadLetterSink: {{to: {{http: {{url: '{}'}}}}}}, retry:",
+        dead.url
+    );
+    let config = config.replace("retry:", &dead_letters);
+    let mut observer = Observer::with_config(&server, &config, &["--admin", "127.0.0.1:0"]);
+    let admin = admin_address(&mut observer).await;
+    server.wait_for_watches(2).await;
+    play(&server, "b-fail");
+    let steps = ended_steps("b-fail");
+    // The end of the TaskRun counts as delivered to the dead-letter sink, which does not take it.
+    let delivered = format!("\"delivered\":{}", steps + 1);
+    get_until(&admin, "/status", |_, body| body.contains(&delivered)).await;
+    observer.stop().await;
+    let types: Vec<String> = dead
+        .requests()
+        .iter()
+        .map(|request| request.header("ce-type").to_owned())
+        .collect();
+    assert_eq!(types.len(), steps, "{types:?}");
+    assert!(types.iter().all(|ty| ty.contains(".step.")), "{types:?}");
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_is_named() {
+    let url = "http://collector.example:4318";
+    for (url, settings, field) in [
+        ("http://collector.example:4318/v1/traces", "", "otlp.url"),
+        (
+            url,
+            "taskRunUrl: 'https://x.example/{pod}'",
+            "otlp.taskRunUrl",
+        ),
+        (
+            url,
+            "taskRunUrl: 'https://x.example/{taskRun'",
+            "otlp.taskRunUrl",
+        ),
+        (
+            url,
+            "pipelineRunUrl: 'https://x.example/{step}'",
+            "otlp.pipelineRunUrl",
+        ),
+        (url, "vcs: {vcs.nonsense: label}", "otlp.vcs"),
+        (
+            url,
+            "semanticConventions: latest",
+            "otlp.semanticConventions",
+        ),
+        (url, "serviceName: ''", "otlp.serviceName"),
+        (
+            url,
+            "headers: [{name: content-type, value: x}]",
+            "otlp.headers",
+        ),
+        (url, "tls: {caFile: /nowhere}", "otlp.tls"),
+        (url, "logRecords: 0", "otlp.logRecords"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, sink(url, settings)).unwrap();
+        let mut check = Program::new();
+        let output = check.args(["config", "check"]).arg(&file).run().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{settings}");
+        assert!(text.contains(field), "{settings}: {text}");
     }
 }

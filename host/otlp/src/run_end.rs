@@ -124,6 +124,13 @@ impl RunKind {
         let all = [Self::TaskRun, Self::PipelineRun];
         all.into_iter().find(|kind| kind.event_type() == event_type)
     }
+
+    /// The kind that an event with this id is about; `None` if it is not the end of a run.
+    #[must_use]
+    pub fn of_id(id: &str) -> Option<Self> {
+        let all = [Self::TaskRun, Self::PipelineRun];
+        all.into_iter().find(|kind| id.ends_with(kind.event_type()))
+    }
 }
 
 // === impl RunEnd ===
@@ -340,6 +347,7 @@ mod tests {
                 kind, uid, attempt, task_run, pipeline_run, pipeline_run_uid, pipeline, pipeline_task,
                 task, traceparent, started_at, ended_at, result: RunResult::ALL[result], ..end()
             };
+            prop_assert_eq!(RunKind::of_id(&end.id()), Some(end.kind));
             let text = serde_json::to_vec(&end).unwrap();
             prop_assert_eq!(RunEnd::read(&text), Ok(end));
         }

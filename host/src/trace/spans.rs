@@ -5,6 +5,7 @@ use crate::history::{EventStage, HistoryEntry, PluginResult, PluginVerdict};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
+use step_observer_otlp::RunKind;
 
 /// Maximum number of accepted events that are remembered, so that the spans of their deliveries
 /// become child spans.
@@ -62,6 +63,10 @@ impl SpanBuilder {
             entry.stage,
             EventStage::Failed { .. } | EventStage::Delivered { .. } | EventStage::Dead { .. }
         );
+        // The end of a run is no transition: it would wait here for an entry that never comes.
+        if RunKind::of_id(&entry.id).is_some() {
+            return Vec::new();
+        }
         if is_of_a_sink && !self.accepted.contains_key(&entry.id) {
             if self.early.len() >= MAX_EARLY_ENTRIES {
                 self.early.pop_front();
