@@ -85,6 +85,17 @@ async fn only_the_chosen_labels_are_there() {
 }
 
 #[tokio::test]
+async fn without_labels_all_steps_are_one() {
+    let samples = samples("stepMetrics: {labels: []}\n", "b-fail").await;
+    for expected in ["duration_seconds_count{} 2", "wait_seconds_count{} 2"] {
+        assert!(
+            samples.iter().any(|sample| sample == expected),
+            "{samples:#?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn without_the_setting_no_name_is_a_label() {
     assert_eq!(samples("", "b-fail").await, Vec::<String>::new());
 }
