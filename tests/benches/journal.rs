@@ -93,7 +93,7 @@ async fn journal(folder: &Path, events: &[Bytes], batches: usize) -> Duration {
                 body: body.clone(),
             };
             let run = format!("run-{batch}-{}", number / 6);
-            let mark = Some(format!("step-{} finished", number % 6));
+            let mark = Some(format!("step-{} finished", number % 6).as_str().into());
             journal.accept(Accept {
                 origin: run.into(),
                 mark,

@@ -67,7 +67,7 @@ fn sink(url: &str, settings: &str) -> String {
 }
 
 /// The PipelineRun of the recording `leaky`.
-fn pipeline_run(status: Value) -> Value {
+fn pipeline_run(status: &Value) -> Value {
     json!({
         "apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "status": status,
         "metadata": {
@@ -78,7 +78,7 @@ fn pipeline_run(status: Value) -> Value {
 }
 
 fn ended() -> Value {
-    pipeline_run(json!({
+    pipeline_run(&json!({
         "startTime": "2026-11-22T13:31:05Z", "completionTime": "2026-11-22T13:31:40Z",
         "conditions": [{"type": "Succeeded", "status": "False", "reason": "Failed", "message": "ghp_secret"}],
     }))
@@ -106,7 +106,7 @@ async fn a_pipeline_run_is_a_tree_of_its_task_runs_and_steps() {
     let config = sink(&collector.url(), settings);
     let observer = Observer::with_config(&server, &config, &[]);
     server.wait_for_watches(3).await;
-    server.put(pipeline_run(json!({})));
+    server.put(pipeline_run(&json!({})));
     play(&server, "leaky");
     server.put(ended());
     let steps = ended_steps("leaky");
