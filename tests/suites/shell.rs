@@ -148,7 +148,7 @@ fn the_first_line_has_the_version_and_the_others_the_parts_of_the_program() {
     assert_eq!(bundled, plugins, "{long}");
     assert!(!long.contains("missing plugins"), "{long}");
     assert!(
-        lines[2].starts_with("sinks: stdout, file, http, nats, tekton"),
+        lines[2].starts_with("sinks: stdout, file, http, nats, otlp, tekton"),
         "{long}"
     );
 }
