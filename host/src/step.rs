@@ -90,6 +90,31 @@ pub struct StepRecord {
     pub seen_at: Timestamp,
 }
 
+/// The steps of a Pod that has just been seen, for the live page. None of them has ended.
+#[derive(Clone, Debug)]
+pub struct PodSteps {
+    /// UID of the TaskRun.
+    pub run_uid: Arc<str>,
+    /// Namespace of the run.
+    pub namespace: Arc<str>,
+    /// Name of the TaskRun.
+    pub task_run: Arc<str>,
+    /// Name of the PipelineRun.
+    pub pipeline_run: Option<Arc<str>>,
+    /// UID of the PipelineRun.
+    pub pipeline_run_uid: Option<Arc<str>>,
+    /// Name of the task in the pipeline.
+    pub pipeline_task: Option<Arc<str>>,
+    /// Attempt of the TaskRun, from 0.
+    pub attempt: u32,
+    /// UID of the Pod.
+    pub pod_uid: Arc<str>,
+    /// Name of the Pod.
+    pub pod_name: Arc<str>,
+    /// Names of the step containers, in the order of the steps.
+    pub containers: Vec<Arc<str>>,
+}
+
 /// The end of an attempt of a TaskRun, or of a PipelineRun.
 #[derive(Clone, Debug)]
 pub struct EndedRun {

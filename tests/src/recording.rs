@@ -125,6 +125,7 @@ pub fn steps(findings: Vec<Finding>) -> Vec<StepRecord> {
             Finding::Record(record) => Some(*record),
             Finding::ReadLogNow(_)
             | Finding::ReadSecretsNow(_)
+            | Finding::PodSteps(_)
             | Finding::Forgotten(_)
             | Finding::Unclaimed(_)
             | Finding::RunEnded(_)

@@ -21,7 +21,7 @@ fn room(file: &Path) -> String {
 }
 
 /// Rooms that each room may use. Only `app`, and the command line above it, may use all.
-const ROOMS: [(&str, &[&str]); 31] = [
+const ROOMS: [(&str, &[&str]); 32] = [
     ("allocator", &[]),
     ("file_permissions", &[]),
     ("step", &["known_secrets"]),
@@ -36,7 +36,13 @@ const ROOMS: [(&str, &[&str]); 31] = [
     ("yaml", &[]),
     ("terminal", &[]),
     ("history", &["file_permissions", "locked", "metrics"]),
-    ("admin", &["history", "locked", "metrics", "plugin"]),
+    (
+        "admin",
+        &[
+            "clock", "history", "locked", "metrics", "page", "plugin", "sink",
+        ],
+    ),
+    ("page", &["event", "locked", "step"]),
     ("http", &[]),
     ("trace", &["history", "http"]),
     (
@@ -86,7 +92,8 @@ const ROOMS: [(&str, &[&str]); 31] = [
     (
         "deliver",
         &[
-            "bounded", "clock", "event", "history", "journal", "lanes", "locked", "metrics", "sink",
+            "bounded", "clock", "event", "history", "journal", "lanes", "locked", "metrics",
+            "page", "sink",
         ],
     ),
     // `config` only combines types: each room defines its own configuration.
@@ -123,6 +130,7 @@ const ROOMS: [(&str, &[&str]); 31] = [
             "logs",
             "metrics",
             "observe",
+            "page",
             "plugin",
             "step",
             "step_metrics",
@@ -147,6 +155,7 @@ const ROOMS: [(&str, &[&str]); 31] = [
             "logs",
             "metrics",
             "observe",
+            "page",
             "plugin",
             "prepare",
             "sink",

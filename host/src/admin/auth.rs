@@ -5,9 +5,9 @@ use super::access_cache::AccessCache;
 use super::config::AuthConfig;
 use crate::locked::Locked;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use futures::future::BoxFuture;
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -135,36 +135,55 @@ pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
     let token = bearer(request.headers()).map(str::to_owned);
     let path = request.uri().path().to_owned();
     match guard.refusal(token, path).await {
-        Some(refusal) => refusal,
+        Some(refusal) => refusal.into_response(),
         None => next.run(request).await,
     }
 }
 
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// No client may get the path on this address.
+    Withheld,
+    /// The request has no token.
+    NoToken,
+    /// The token is not valid.
+    Unknown,
+    /// The owner of the token may not get the path.
+    Forbidden,
+    /// Tokens cannot be checked.
+    Unavailable,
+}
+
 impl Guard {
-    async fn refusal(&self, token: Option<String>, path: String) -> Option<Response> {
+    /// Returns whether clients need a token.
+    pub(super) fn needs_token(&self) -> bool {
+        matches!(self.rule, AccessRule::Bearer(_) | AccessRule::Kubernetes(_))
+    }
+
+    /// Returns the refusal of every request, if no client may get the routes.
+    pub(super) fn withheld(&self) -> Option<Refusal> {
+        matches!(self.rule, AccessRule::Closed).then_some(Refusal::Withheld)
+    }
+
+    /// Returns why a request with this token may not get a path.
+    pub(super) async fn refusal(&self, token: Option<String>, path: String) -> Option<Refusal> {
         let access = match (&self.rule, token) {
             (AccessRule::Open, _) => return None,
-            (AccessRule::Closed, _) => return Some(withheld()),
+            (AccessRule::Closed, _) => return Some(Refusal::Withheld),
             (AccessRule::Bearer(_) | AccessRule::Kubernetes(_), None) => {
-                return Some(unknown(
-                    "a token is required: Authorization: Bearer TOKEN\n",
-                ));
+                return Some(Refusal::NoToken);
             }
             (AccessRule::Bearer(file), Some(token)) => check_token_file(file.clone(), token).await,
             (AccessRule::Kubernetes(cluster), Some(token)) => cluster.access(token, path).await,
         };
         match access {
             Ok(Access::Allowed) => None,
-            Ok(Access::Forbidden) => {
-                let problem =
-                    "the owner of this token may not get this path (RBAC, nonResourceURLs)\n";
-                Some((StatusCode::FORBIDDEN, problem).into_response())
-            }
-            Ok(Access::Unknown) => Some(unknown("this token is not valid\n")),
+            Ok(Access::Forbidden) => Some(Refusal::Forbidden),
+            Ok(Access::Unknown) => Some(Refusal::Unknown),
             Err(problem) => {
                 self.warn(&problem);
-                let problem = "tokens cannot be checked now: see the log of the observer\n";
-                Some((StatusCode::SERVICE_UNAVAILABLE, problem).into_response())
+                Some(Refusal::Unavailable)
             }
         }
     }
@@ -180,20 +199,42 @@ impl Guard {
     }
 }
 
-fn withheld() -> Response {
-    let problem = "runs, events and plugins are not shown on an address that other machines reach: set admin.auth, or \
-                   listen on 127.0.0.1 (admin.listen) and give probes and scrapes addresses of their own (admin.probes, \
-                   admin.metrics)\n";
-    (StatusCode::FORBIDDEN, problem).into_response()
-}
-
-fn unknown(problem: &'static str) -> Response {
-    let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"step-observer\"")];
-    (StatusCode::UNAUTHORIZED, challenge, problem).into_response()
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, problem) = match self {
+            Self::Withheld => (
+                StatusCode::FORBIDDEN,
+                "runs, events and plugins are not shown on an address that other machines reach: set admin.auth, or \
+                 listen on 127.0.0.1 (admin.listen) and give probes and scrapes addresses of their own (admin.probes, \
+                 admin.metrics)\n",
+            ),
+            Self::NoToken => (
+                StatusCode::UNAUTHORIZED,
+                "a token is required: Authorization: Bearer TOKEN\n",
+            ),
+            Self::Unknown => (StatusCode::UNAUTHORIZED, "this token is not valid\n"),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "the owner of this token may not get this path (RBAC, nonResourceURLs)\n",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "tokens cannot be checked now: see the log of the observer\n",
+            ),
+        };
+        let mut response = (status, problem).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"step-observer\"");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
 }
 
 /// Returns the token of a request, if the request has exactly one.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
@@ -272,7 +313,6 @@ impl KubernetesAccess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     fn with(values: &[&'static str]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -97,6 +97,13 @@ pub(super) enum RouteSet {
     Withheld,
 }
 
+impl RouteSet {
+    /// Returns whether clients can get the routes that show runs.
+    pub(super) fn shows_runs(self) -> bool {
+        matches!(self, Self::All | Self::Guarded)
+    }
+}
+
 /// An address of the admin server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ListenAddress {

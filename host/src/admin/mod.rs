@@ -7,6 +7,7 @@ mod auth;
 mod config;
 mod connection_metrics;
 mod connection_slots;
+mod live_page;
 mod paced;
 mod readiness;
 mod request_progress;
@@ -23,7 +24,9 @@ pub use status::{
 
 use crate::history::History;
 use crate::metrics::Registry;
+use crate::page::LivePage;
 use crate::plugin::dropin::Roster;
+use crate::sink::SentForm;
 use auth::Guard;
 use config::{ListenAddress, RouteSet};
 use connection_metrics::ConnectionMetrics;
@@ -107,6 +110,11 @@ impl Listeners {
         Ok(Self(listeners))
     }
 
+    /// Returns whether a listener shows runs, to everybody or to authorized clients.
+    pub(crate) fn show_runs(&self) -> bool {
+        self.0.iter().any(|(listen, _)| listen.routes.shows_runs())
+    }
+
     /// Answers requests until `end` resolves.
     ///
     /// # Errors
@@ -128,22 +136,32 @@ impl Listeners {
             status,
             mut registry,
             history,
+            page,
+            sinks,
         } = subject;
         let names: Vec<&'static str> = self.0.iter().map(|(listen, _)| listen.name).collect();
         let metrics = ConnectionMetrics::register(&mut registry, &names);
-        let state = RouteState::new(roster, status, registry, history);
+        let end_of_streams = end.clone().boxed().shared();
+        let state = RouteState::new(
+            (roster, status, registry, history),
+            (page, sinks),
+            end_of_streams,
+        );
         let servers: Result<Vec<_>, AdminError> = self
             .0
             .iter()
             .zip(metrics)
             .map(|((listen, listener), metrics)| {
-                let router = routes::router(listen.routes, state.clone(), guard.clone());
+                let router = routes::router(listen, state.clone(), guard.clone());
                 let listener = in_runtime(listener).map_err(|source| AdminError::Listen {
                     address: listen.address,
                     field: listen.field,
                     source,
                 })?;
-                let limits = server::LIMITS;
+                let limits = match listen.routes.shows_runs() {
+                    true => server::PAGE_LIMITS,
+                    false => server::LIMITS,
+                };
                 Ok(server::serve(
                     listener,
                     router,
@@ -171,6 +189,23 @@ pub struct Subject {
     pub registry: Registry,
     /// The history of the events.
     pub history: History,
+    /// The runs and events that the live page shows.
+    pub page: LivePage,
+    /// The sinks, for the live page.
+    pub sinks: Vec<PageSink>,
+}
+
+/// A sink, as the live page knows it.
+#[derive(Clone, Debug)]
+pub struct PageSink {
+    /// Its name.
+    pub name: String,
+    /// The form in which it gets events.
+    pub form: SentForm,
+    /// Whether it takes events from the pipeline. Otherwise it takes only the dead letters of another sink.
+    pub takes_events: bool,
+    /// Whether it has plugins of its own, so that it is accepted for separately.
+    pub has_own_plugins: bool,
 }
 
 /// Registers a listener with the current runtime.

@@ -19,7 +19,7 @@ pub(super) struct Timeouts {
     pub(super) head: Duration,
     /// Until the response is ready.
     pub(super) answer: Duration,
-    /// Until the peer has read the response.
+    /// Until the peer has read the response; of an endless one, until the peer takes a further byte.
     pub(super) send: Duration,
     /// Between two requests.
     pub(super) idle: Duration,
@@ -31,6 +31,10 @@ enum RequestStage {
     /// Has no deadline here: the service has its own timeout, and responds when it expires.
     Answering,
     Sending,
+    /// The response has no end, and the peer has taken all of it so far.
+    Streaming,
+    /// The response has no end, and the peer takes nothing.
+    StreamBlocked,
     /// The response is complete, but not written in full.
     Ending,
     Idle,
@@ -72,6 +76,11 @@ impl RequestProgress {
         self.change(|_| Some(RequestStage::Sending));
     }
 
+    /// Notes that the response is ready, and has no end.
+    pub(super) fn streaming(&self) {
+        self.change(|_| Some(RequestStage::Streaming));
+    }
+
     /// Returns when the connection must be closed, unless its stage changes before.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let state = self.state.lock();
@@ -101,7 +110,17 @@ impl RequestProgress {
     }
 
     fn body_ended(&self) {
+        // An endless response begins to end now: until then, it had no deadline.
+        self.change(|stage| is_endless(stage).then_some(RequestStage::Sending));
         self.change(|stage| (stage == RequestStage::Sending).then_some(RequestStage::Ending));
+    }
+
+    fn wrote(&self, has_taken: bool) {
+        let next = match has_taken {
+            true => (RequestStage::StreamBlocked, RequestStage::Streaming),
+            false => (RequestStage::Streaming, RequestStage::StreamBlocked),
+        };
+        self.change(|stage| (stage == next.0).then_some(next.1));
     }
 
     fn flushed(&self) {
@@ -113,12 +132,21 @@ impl Timeouts {
     fn deadline(&self, stage: RequestStage, since: Instant) -> Option<Instant> {
         let longest = match stage {
             RequestStage::Head => self.head,
-            RequestStage::Answering => return None,
-            RequestStage::Sending | RequestStage::Ending => self.send,
+            RequestStage::Answering | RequestStage::Streaming => return None,
+            RequestStage::Sending | RequestStage::StreamBlocked | RequestStage::Ending => self.send,
             RequestStage::Idle => self.idle,
         };
         Some(since + longest)
     }
+}
+
+/// Mark of a response without an end, among its extensions. Only the time between two of its bytes
+/// is bounded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EndlessAnswer;
+
+fn is_endless(stage: RequestStage) -> bool {
+    matches!(stage, RequestStage::Streaming | RequestStage::StreamBlocked)
 }
 
 /// A stream that notes when a request begins and when a response is written.
@@ -149,7 +177,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.progress.wrote(written.is_ready());
+        written
     }
 
     fn poll_write_vectored(
@@ -157,7 +187,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.progress.wrote(written.is_ready());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -247,6 +279,33 @@ mod tests {
         assert_eq!(longest(&progress), Some(TIMEOUTS.idle));
         progress.read();
         assert_eq!(longest(&progress), Some(TIMEOUTS.head));
+    }
+
+    #[test]
+    fn an_endless_answer_has_a_deadline_while_the_peer_takes_nothing() {
+        let progress = RequestProgress::new(TIMEOUTS);
+        progress.answering();
+        progress.streaming();
+        progress.flushed();
+        assert_eq!(progress.deadline(), None);
+        progress.wrote(false);
+        let blocked = progress.deadline();
+        assert_eq!(longest(&progress), Some(TIMEOUTS.send));
+        progress.wrote(false);
+        assert_eq!(progress.deadline(), blocked);
+        progress.wrote(true);
+        assert_eq!(progress.deadline(), None);
+        progress.body_ended();
+        assert_eq!(longest(&progress), Some(TIMEOUTS.send));
+        assert!(progress.deadline() >= blocked);
+        progress.flushed();
+        assert_eq!(longest(&progress), Some(TIMEOUTS.idle));
+        // Other answers are not affected.
+        progress.answering();
+        progress.sending();
+        progress.wrote(false);
+        progress.wrote(true);
+        assert_eq!(longest(&progress), Some(TIMEOUTS.send));
     }
 
     #[test]

@@ -1,17 +1,24 @@
 //! The routes of the admin server.
 
+use super::PageSink;
 use super::auth::{self, Guard};
-use super::config::RouteSet;
+use super::config::{ListenAddress, RouteSet};
+use super::live_page::{self, HostRule};
 use super::paced::Paced;
 use super::status::{JournalStatus, Status, StatusProvider};
+use crate::clock;
 use crate::history::History;
 use crate::metrics::{CONTENT_TYPE, Registry};
+use crate::page::{self, LivePage};
 use crate::plugin::dropin::{PluginStatus, Roster};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use bytes::Bytes;
+use futures::future::{BoxFuture, Shared};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
@@ -26,14 +33,30 @@ pub(super) struct RouteState {
     history: History,
     status: Paced<Arc<Status>>,
     scrape: Paced<Result<Arc<str>, fmt::Error>>,
+    page: LivePage,
+    sinks: Arc<[PageSink]>,
+    page_status: Paced<Option<Bytes>>,
+    end: Shared<BoxFuture<'static, ()>>,
+}
+
+/// The data of a `status` message of the live page.
+#[derive(Serialize)]
+struct PageStatus<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    now: Timestamp,
 }
 
 impl RouteState {
     pub(super) fn new(
-        roster: watch::Receiver<Roster>,
-        status_provider: StatusProvider,
-        registry: Registry,
-        history: History,
+        (roster, status_provider, registry, history): (
+            watch::Receiver<Roster>,
+            StatusProvider,
+            Registry,
+            History,
+        ),
+        (page, sinks): (LivePage, Vec<PageSink>),
+        end: Shared<BoxFuture<'static, ()>>,
     ) -> Self {
         Self {
             roster,
@@ -42,7 +65,38 @@ impl RouteState {
             history,
             status: Paced::default(),
             scrape: Paced::default(),
+            page,
+            sinks: sinks.into(),
+            page_status: Paced::default(),
+            end,
         }
+    }
+
+    pub(super) fn page(&self) -> &LivePage {
+        &self.page
+    }
+
+    pub(super) fn sinks(&self) -> &[PageSink] {
+        &self.sinks
+    }
+
+    pub(super) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Returns a future that resolves when streams must end.
+    pub(super) fn end(&self) -> Shared<BoxFuture<'static, ()>> {
+        self.end.clone()
+    }
+
+    /// Returns the `status` message of the live page, encoded once for all pages that ask together.
+    pub(super) async fn page_status(&self) -> Option<Bytes> {
+        let status = self.status().await;
+        let read = || {
+            let (status, now) = (&*status, clock::now());
+            page::message("status", None, &PageStatus { status, now })
+        };
+        self.page_status.get(read).await
     }
 
     async fn status(&self) -> Arc<Status> {
@@ -69,23 +123,25 @@ struct Plugins {
 }
 
 /// Builds the routes of one listener.
-pub(super) fn router(routes: RouteSet, state: RouteState, runs: Guard) -> Router {
+pub(super) fn router(listen: &ListenAddress, state: RouteState, runs: Guard) -> Router {
+    let hosts = HostRule::of(listen.address);
     let probes = || {
         Router::new()
             .route("/healthz", get(async || "alive\n"))
             .route("/readyz", get(ready))
     };
     let scrapes = || Router::new().route("/metrics", get(metrics));
-    let all = |guard| {
+    let all = |guard: Guard| {
+        let page = live_page::router(&state, guard.clone(), hosts);
         let runs = Router::new()
             .route("/status", get(status))
             .route("/plugins", get(plugins))
             .route("/sinks", get(sinks))
             .route("/events/{id}", get(event))
             .route_layer(axum::middleware::from_fn_with_state(guard, auth::guard));
-        runs.merge(probes()).merge(scrapes())
+        runs.merge(page).merge(probes()).merge(scrapes())
     };
-    let router = match routes {
+    let router = match listen.routes {
         RouteSet::Probes => probes(),
         RouteSet::Metrics => scrapes(),
         RouteSet::All | RouteSet::Guarded => all(runs),

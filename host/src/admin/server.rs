@@ -3,7 +3,9 @@
 
 use super::connection_metrics::ConnectionMetrics;
 use super::connection_slots::{ConnectionLimits, ConnectionSlots, SlotDecision};
-use super::request_progress::{RequestProgress, Timeouts, TrackedBody, TrackedStream};
+use super::request_progress::{
+    EndlessAnswer, RequestProgress, Timeouts, TrackedBody, TrackedStream,
+};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
@@ -16,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -34,6 +36,16 @@ pub(super) struct Limits {
     pub(super) drain_timeout: Duration,
 }
 
+/// Limits of the listener with the live page. Each open page holds a connection, and through `kubectl
+/// port-forward` everybody has the same address.
+pub(super) const PAGE_LIMITS: Limits = Limits {
+    connections: ConnectionLimits {
+        total: 64,
+        per_peer: 24,
+    },
+    ..LIMITS
+};
+
 pub(super) const LIMITS: Limits = Limits {
     connections: ConnectionLimits {
         total: 64,
@@ -50,7 +62,7 @@ pub(super) const LIMITS: Limits = Limits {
 
 /// Largest head of a request, in bytes. hyper responds with 431 to a larger one.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// Largest body of a request, in bytes. No route reads a body.
+/// Largest body of a request, in bytes. Only sign-in on the page reads one.
 const MAX_BODY_BYTES: u64 = 16 * 1024;
 /// Sizes of a connection's socket buffers, in bytes: for data received but not read, and for data
 /// written but not sent.
@@ -62,6 +74,10 @@ const ACCEPT_BACKLOG: u32 = 128;
 const MAX_CLOSING_CONNECTIONS: usize = 16;
 /// Delay after a failed accept: most likely there are too many open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Address of the peer of a request, among the extensions of the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 /// Listens on an address.
 ///
@@ -103,7 +119,7 @@ pub(super) async fn serve(
             accepted = listener.accept(), if may_accept => match accepted {
                 Ok((stream, peer)) => {
                     let connection = serve_connection(
-                        stream,
+                        (stream, peer),
                         router.clone(),
                         limits.timeouts,
                         connections.metrics.clone(),
@@ -175,7 +191,7 @@ impl Connections {
 
 /// Serves one connection until either side closes it, or a stage takes too long.
 async fn serve_connection(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, SocketAddr),
     router: Router,
     timeouts: Timeouts,
     metrics: ConnectionMetrics,
@@ -187,7 +203,9 @@ async fn serve_connection(
         progress: progress.clone(),
     });
     let service_progress = progress.clone();
-    let service = service_fn(move |request| {
+    let peer = Peer(peer.ip().to_canonical());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let (router, progress) = (router.clone(), service_progress.clone());
         async move { Ok::<_, Infallible>(respond(request, router, progress, timeouts.answer).await) }
     });
@@ -233,7 +251,7 @@ async fn respond(
     // A chunked body has no known length.
     let length = request.body().size_hint().upper();
     let mut response = if length.is_none_or(|length| length > MAX_BODY_BYTES) {
-        let problem = "a request must not have a body\n";
+        let problem = "the body of the request is too large, or its length is unknown\n";
         (StatusCode::PAYLOAD_TOO_LARGE, problem).into_response()
     } else {
         match tokio::time::timeout(longest, router.oneshot(request)).await {
@@ -249,7 +267,10 @@ async fn respond(
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
-    progress.sending();
+    match response.extensions_mut().remove::<EndlessAnswer>() {
+        Some(EndlessAnswer) => progress.streaming(),
+        None => progress.sending(),
+    }
     response.map(|body| TrackedBody { body, progress })
 }
 

@@ -3,10 +3,12 @@
 use super::CarriedOver;
 use super::sinks::{ReadySink, SinkLifetime};
 use super::supervisor::{Supervisor, Until};
+use crate::admin::PageSink;
 use crate::config::SinkConfig;
 use crate::deliver::{Delivery, SinkMetrics};
 use crate::metrics::Registry;
 use crate::prepare::SinkRoute;
+use crate::sink::SentForm;
 use futures::FutureExt as _;
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ pub(super) struct Deliveries {
     /// The routes of prepared events: one for each sink, except for sinks that receive only dead
     /// letters.
     pub(super) routes: Vec<SinkRoute>,
+    /// The sinks as the live page knows them.
+    pub(super) page_sinks: Vec<PageSink>,
 }
 
 impl Deliveries {
@@ -29,6 +33,7 @@ impl Deliveries {
         stages: &mut Supervisor,
     ) -> Self {
         let (mut sink_metrics, mut routes) = (Vec::new(), Vec::new());
+        let page_sinks = sinks.iter().map(page_sink).collect();
         let configs: Vec<&SinkConfig> = sinks.iter().map(|ready| &ready.config).collect();
         let pauses = carried.pauses(&configs);
         for (ready, pause) in sinks.into_iter().zip(pauses) {
@@ -61,7 +66,8 @@ impl Deliveries {
             let (dead_letter_sink, closes) = dead_letters.unzip();
             let delivery = Delivery::new(name, ready.sink, retry, carried.journal.clone(), metrics)
                 .with_dead_letters(dead_letter_sink)
-                .with_history(carried.history.clone());
+                .with_history(carried.history.clone())
+                .with_page(carried.page.clone());
             stages.spawn("deliver", Until::Drained, async move {
                 delivery.run(closing).await;
                 drop(closes);
@@ -71,6 +77,20 @@ impl Deliveries {
         Self {
             sink_metrics,
             routes,
+            page_sinks,
         }
+    }
+}
+
+fn page_sink(ready: &ReadySink) -> PageSink {
+    let own_plugins = match &ready.lifetime {
+        SinkLifetime::Events { chain, .. } => Some(!chain.plugins().is_empty()),
+        SinkLifetime::DeadLetters { .. } => None,
+    };
+    PageSink {
+        name: ready.config.name.clone(),
+        form: SentForm::of(&ready.config.to),
+        takes_events: own_plugins.is_some(),
+        has_own_plugins: own_plugins == Some(true),
     }
 }

@@ -102,7 +102,9 @@ impl Pipeline {
         let (changes, changes_seen) = mpsc::channel(CHANGES_CAPACITY);
         let (records, commands) = mpsc::channel(RECORDS_CAPACITY);
         let (prefetches, wanted) = mpsc::channel(RECORDS_CAPACITY);
-        let mut outputs = shared.track_outputs(&source, prefetches, records).await?;
+        let mut outputs = shared
+            .track_outputs(&source, &event, prefetches, records)
+            .await?;
 
         let backlog = RemovedSinkBacklog::find(&shared.carried.journal, &sinks);
         let rest = shared.dead_letter(backlog).await?;
@@ -118,13 +120,7 @@ impl Pipeline {
             stages.spawn("control", Until::Delivered, control);
         }
         let step_metrics = step_metrics.map(|config| StepMetrics::register(&config, &mut registry));
-        let admin = shared.admin(
-            &source,
-            &deliveries.sink_metrics,
-            &roster,
-            registry,
-            &stages,
-        )?;
+        let admin = shared.admin(&source, &deliveries, &roster, registry, &stages)?;
         stages.spawn("admin", Until::Answered, admin);
         let routes = &deliveries.routes;
         let reports_run_ends = routes.iter().any(|route| route.takes_run_ends);
@@ -267,7 +263,7 @@ impl Shared {
     fn admin(
         &self,
         source: &Source,
-        sink_metrics: &[(String, Arc<SinkMetrics>)],
+        deliveries: &Deliveries,
         roster: &watch::Receiver<Roster>,
         registry: Registry,
         stages: &Supervisor,
@@ -275,7 +271,7 @@ impl Shared {
         let carried = &self.carried;
         let sources = StatusSources {
             metrics: self.metrics.clone(),
-            sink_metrics: sink_metrics.to_vec(),
+            sink_metrics: deliveries.sink_metrics.clone(),
             logs: self.logs.clone(),
             admission: self.admission.clone(),
             watches: self.watches.clone(),
@@ -286,6 +282,8 @@ impl Shared {
             status: sources.into_provider(),
             registry,
             history: carried.history.clone(),
+            page: carried.page.clone(),
+            sinks: deliveries.page_sinks.clone(),
         };
         let auth = carried.admin_config.auth.as_ref();
         let reviewer = reviewer::reviewer(source, auth);
@@ -317,6 +315,7 @@ impl Shared {
             routes,
             journal: self.carried.journal.clone(),
             history: self.carried.history.clone(),
+            page: self.carried.page.clone(),
             traced: self.carried.traces.is_some(),
             metrics: self.metrics.clone(),
             step_metrics,
@@ -329,7 +328,8 @@ impl Shared {
 
     fn tracker(&self, source: &Source) -> Tracker {
         let tracker = Tracker::new(self.carried.ledger(source))
-            .with_known_secrets(self.known_secrets.clone());
+            .with_known_secrets(self.known_secrets.clone())
+            .with_waiting_steps(self.carried.page.is_open());
         match source.is_recording() {
             // A recording has no tenants: its records wait for room instead of being deferred, so
             // its events are the same at any speed.
@@ -341,6 +341,7 @@ impl Shared {
     async fn track_outputs(
         &self,
         source: &Source,
+        event: &EventConfig,
         prefetches: mpsc::Sender<LogPrefetch>,
         records: mpsc::Sender<(Arc<str>, PrepareCommand)>,
     ) -> Result<TrackOutputs, JournalError> {
@@ -356,6 +357,8 @@ impl Shared {
             forgets_vanished: !source.repeats(),
             same_scope: journal.set_scope(&source.watch_scope()).await?,
             journal,
+            page: self.carried.page.clone(),
+            event: event.clone(),
             awaits_pipeline_runs: false,
             unclaimed_log_limit: LogRateLimit::default(),
             eviction_log_limit: LogRateLimit::default(),

@@ -4,12 +4,14 @@
 use super::{AppError, Source};
 use crate::admin::{AdminConfig, Listeners, ReloadStatus};
 use crate::bounded::Bounded;
+use crate::clock;
 use crate::config::{Config, SinkConfig};
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
 use crate::known_secrets::{KnownSecrets, KnownSecretsConfig, KnownSecretsError, SecretReader};
 use crate::locked::Locked;
 use crate::metrics::Registry;
+use crate::page::LivePage;
 use crate::plugin::CrashRecord;
 use crate::sink::{PauseGate, SinkKind};
 use crate::trace::{TraceExporter, TracesConfig};
@@ -35,6 +37,8 @@ pub struct CarriedOver {
     pub(super) admin_config: AdminConfig,
     /// Listeners of the admin server. One pipeline after the other answers on them.
     pub(super) listeners: Listeners,
+    /// What the live page shows.
+    pub(super) page: LivePage,
     traces_config: Option<TracesConfig>,
     pub(super) traces: Option<TraceExporter>,
     reloads: Arc<Locked<ReloadStatus>>,
@@ -74,12 +78,17 @@ impl CarriedOver {
         let history = History::open(folder, history_bytes, also)?;
         let crashes = folder.and_then(crashes);
         let listeners = Listeners::open(&admin_config, matches!(source, Source::Cluster { .. }))?;
+        let page = match listeners.show_runs() {
+            true => LivePage::open(clock::now()),
+            false => LivePage::default(),
+        };
         Ok(Self {
             journal,
             history,
             journal_config,
             admin_config,
             listeners,
+            page,
             traces_config,
             traces,
             reloads: Arc::default(),

@@ -1,12 +1,13 @@
 //! The stage that turns changes from the source into step records, and passes them on.
 
 use crate::clock;
-use crate::event;
+use crate::event::{self, EventConfig};
 use crate::fair::{Admission, Ticket};
 use crate::journal::Journal;
 use crate::known_secrets::{KnownSecrets, PodSecrets, ReadMoment};
 use crate::logs::LogReader;
 use crate::observe::{Change, Finding, LogRateLimit, TimedChange, Tracker, UnclaimedPod};
+use crate::page::LivePage;
 use crate::prepare::{AdmittedRecord, Pending, PipelineMetrics, PrepareCommand};
 use crate::step::{EndedRun, StepRecord};
 use futures::future::BoxFuture;
@@ -39,6 +40,8 @@ pub(super) struct TrackOutputs {
     /// room, in their order.
     pub(super) blocks_when_full: bool,
     pub(super) journal: Journal,
+    pub(super) page: LivePage,
+    pub(super) event: EventConfig,
     /// True if the marks of a vanished run are removed; false if the same objects may come again.
     pub(super) forgets_vanished: bool,
     /// True if the source watches the same objects as when the journal's marks were made.
@@ -132,7 +135,9 @@ impl TrackOutputs {
                 Finding::ReadLogNow(_) | Finding::ReadSecretsNow(_) => {}
                 Finding::Unclaimed(pod) => self.warn_unclaimed(&pod),
                 Finding::TextsEvicted(runs) => self.warn_texts_evicted(runs),
+                Finding::PodSteps(steps) => self.page.show_waiting(&steps),
                 Finding::Record(record) => {
+                    self.page.show(&record, &self.event);
                     self.metrics.transitions.count(&record.transition.kind);
                     let pending = Pending::new(&self.metrics);
                     let run = record.transition.run_uid.clone();
@@ -151,7 +156,10 @@ impl TrackOutputs {
                         .await;
                 }
                 Finding::RunEnded(ended) => self.send_end(ended).await,
-                Finding::Forgotten(run) => self.forget(run).await,
+                Finding::Forgotten(run) => {
+                    self.page.show_deleted(&run);
+                    self.forget(run).await;
+                }
             }
         }
     }
@@ -212,6 +220,7 @@ impl TrackOutputs {
                 }
                 Finding::ReadLogNow(_)
                 | Finding::ReadSecretsNow(_)
+                | Finding::PodSteps(_)
                 | Finding::RunEnded(_)
                 | Finding::Forgotten(_)
                 | Finding::Unclaimed(_)
@@ -223,6 +232,7 @@ impl TrackOutputs {
             Finding::ReadSecretsNow(pod) => Some(self.read_secrets(pod.clone())),
             Finding::Record(record) if !ends(&record.transition) => self.logs.follow(record),
             Finding::Record(_)
+            | Finding::PodSteps(_)
             | Finding::RunEnded(_)
             | Finding::Forgotten(_)
             | Finding::Unclaimed(_)

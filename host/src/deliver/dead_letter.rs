@@ -56,6 +56,7 @@ impl Delivery {
             // If the process ends between these two steps, the event is sent twice, with the same
             // id.
             Some((run, to)) => {
+                self.page.keep_body(&encoded.id(), &to.sinks, &to.body);
                 let accept = Accept {
                     origin: self.journal.origin(event.seq, run),
                     mark: None,

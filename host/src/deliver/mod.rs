@@ -21,6 +21,7 @@ use crate::history::{EventStage, History};
 use crate::journal::{Journal, JournalError, NextEvents, SinkCursor, WaitingEvent};
 use crate::lanes::{self, LaneLimits};
 use crate::locked::Locked;
+use crate::page::LivePage;
 use crate::sink::{Attempt, DeliveryFailure, RateLimiter, RetryAction, Sink};
 use breaker::Breaker;
 use bytes::Bytes;
@@ -53,6 +54,7 @@ pub(crate) struct Delivery {
     retry: RetryConfig,
     journal: Journal,
     history: History,
+    page: LivePage,
     metrics: Arc<SinkMetrics>,
     window: Window,
     /// Bounds the concurrent attempts.
@@ -87,6 +89,7 @@ impl Delivery {
             retry,
             journal,
             history: History::default(),
+            page: LivePage::default(),
             metrics,
             breaker: Locked::default(),
             paused_until: Locked::default(),
@@ -99,6 +102,11 @@ impl Delivery {
     /// Records the stages of events in a history.
     pub(crate) fn with_history(self, history: History) -> Self {
         Self { history, ..self }
+    }
+
+    /// Keeps the bodies of events for a dead-letter sink for the live page.
+    pub(crate) fn with_page(self, page: LivePage) -> Self {
+        Self { page, ..self }
     }
 
     /// Sends events that cannot be delivered to a dead-letter sink.

@@ -3,7 +3,7 @@
 use super::pipeline_runs::SlimPipelineRun;
 use super::slim::{SlimPod, SlimTaskRun};
 use crate::known_secrets::PodSecrets;
-use crate::step::{EndedRun, StepRecord};
+use crate::step::{EndedRun, PodSteps, StepRecord};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -66,6 +66,9 @@ pub struct TimedChange {
 pub enum Finding {
     /// A transition of a step, with the facts of its run.
     Record(Box<StepRecord>),
+    /// A Pod with possibly waiting steps was seen for the first time. Found only if
+    /// [`Tracker`](super::Tracker) reports waiting steps.
+    PodSteps(Box<PodSteps>),
     /// The log of a running step must be read now, because its Pod is being deleted.
     ReadLogNow(LogTarget),
     /// The Secrets to which a Pod with possibly running steps refers. They must be read before the

@@ -8,7 +8,9 @@ use super::run_ends::RunEnds;
 use super::slim::{SlimPod, SlimTaskRun, TaskRunStatus, Terminated};
 use super::step_spec::StepSpec;
 use crate::known_secrets::PodSecrets;
-use crate::step::{ContainerFacts, OmittedMembers, SpecTruncation, StepRecord, StringMap};
+use crate::step::{
+    ContainerFacts, OmittedMembers, PodSteps, SpecTruncation, StepRecord, StringMap,
+};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -290,6 +292,26 @@ impl RunFacts {
             pod_secrets: pod.and_then(|pod| pod.secrets.clone()),
             seen_at: now,
             transition,
+        }
+    }
+
+    /// Returns the steps of a Pod of this run.
+    pub(super) fn pod_steps(&self, pod: &PodSnapshot) -> PodSteps {
+        let label = |name: &str| self.labels.get(name).cloned();
+        // Each attempt has a Pod name of its own, in the order of the attempts.
+        let attempt = self.pod_names.iter().position(|name| *name == pod.name);
+        let containers = pod.steps.iter().map(|step| step.container.clone());
+        PodSteps {
+            run_uid: pod.run_uid.clone(),
+            namespace: self.namespace.clone(),
+            task_run: self.name.clone(),
+            pipeline_run: label("tekton.dev/pipelineRun"),
+            pipeline_run_uid: label(PIPELINE_RUN_UID).or_else(|| self.pipeline_run_uid.clone()),
+            pipeline_task: label("tekton.dev/pipelineTask"),
+            attempt: attempt.and_then(|at| u32::try_from(at).ok()).unwrap_or(0),
+            pod_uid: pod.uid.clone(),
+            pod_name: pod.name.clone(),
+            containers: containers.collect(),
         }
     }
 

@@ -16,7 +16,9 @@ use crate::known_secrets::KnownSecrets;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use step_observer_core::{Ledger, Observation, PodPhase, PodSnapshot, Transition};
+use step_observer_core::{
+    ContainerState, Ledger, Observation, PodPhase, PodSnapshot, StepSnapshot, Transition,
+};
 
 /// Tracks the steps of all TaskRuns.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub struct Tracker {
     known_secrets: KnownSecrets,
     /// Whether ends of TaskRuns are reported.
     reports_run_ends: bool,
+    /// Whether steps that wait for their turn are reported.
+    reports_waiting: bool,
     pipeline_runs: PipelineRuns,
 }
 
@@ -74,6 +78,7 @@ impl Tracker {
             deferred: DeferredRuns::default(),
             known_secrets: KnownSecrets::default(),
             reports_run_ends: false,
+            reports_waiting: false,
             pipeline_runs: PipelineRuns::default(),
         }
     }
@@ -81,6 +86,13 @@ impl Tracker {
     /// Reports the ends of TaskRuns, too.
     pub(crate) fn with_run_ends(mut self, reports_run_ends: bool) -> Self {
         self.reports_run_ends = reports_run_ends;
+        self
+    }
+
+    /// Reports the steps of new Pods, too, before their first transitions.
+    #[must_use]
+    pub fn with_waiting_steps(mut self, reports_waiting: bool) -> Self {
+        self.reports_waiting = reports_waiting;
         self
     }
 
@@ -234,12 +246,17 @@ impl Tracker {
             return;
         }
         let (uid, run_uid) = (snapshot.uid.clone(), snapshot.run_uid.clone());
+        let is_new = !self.pods.contains_key(&uid);
         let facts = self.pods.entry(uid.clone()).or_default();
         let secrets = add_secrets(facts).filter(|_| may_run(&snapshot));
         findings.extend(secrets.map(Finding::ReadSecretsNow));
         let log_reads = facts.update(pod, &snapshot, texts).into_iter();
         findings.extend(log_reads.map(Finding::ReadLogNow));
-        facts_of(&mut self.runs, &mut self.runs_seen, &run_uid).update_from_pod(pod, &uid, texts);
+        let run = facts_of(&mut self.runs, &mut self.runs_seen, &run_uid);
+        run.update_from_pod(pod, &uid, texts);
+        if self.reports_waiting && is_new && may_wait(&snapshot) {
+            findings.push(Finding::PodSteps(Box::new(run.pod_steps(&snapshot))));
+        }
         self.observe(Observation::Pod(snapshot), now, findings);
         self.release_facts(&run_uid, Some(&uid), findings);
     }
@@ -304,6 +321,10 @@ impl Tracker {
             let uid = pod.snapshot.uid.clone();
             if let Some(run) = self.runs.get_mut(run_uid) {
                 run.add_pod(&uid);
+                if self.reports_waiting && may_wait(&pod.snapshot) {
+                    let steps = run.pod_steps(&pod.snapshot);
+                    findings.push(Finding::PodSteps(Box::new(steps)));
+                }
             }
             let secrets = pod.facts.secrets.clone().filter(|_| may_run(&pod.snapshot));
             findings.extend(secrets.map(Finding::ReadSecretsNow));
@@ -557,6 +578,12 @@ impl Tracker {
 /// for its events, and most of these were emitted before.
 fn may_run(pod: &PodSnapshot) -> bool {
     matches!(pod.phase, PodPhase::Pending | PodPhase::Running)
+}
+
+/// Returns whether steps of a Pod may still wait for their turn.
+fn may_wait(pod: &PodSnapshot) -> bool {
+    let has_ended = |step: &StepSnapshot| matches!(step.state, ContainerState::Terminated(_));
+    may_run(pod) && !pod.steps.iter().all(has_ended)
 }
 
 fn facts_of<'a>(

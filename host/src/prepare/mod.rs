@@ -24,6 +24,7 @@ use crate::journal::{Journal, Mark};
 use crate::known_secrets::{KnownSecrets, ReadMoment};
 use crate::logs::LogReader;
 use crate::observe::{LogRateLimit, WatchedPod};
+use crate::page::LivePage;
 use crate::plugin::dropin::Roster;
 use crate::plugin::{Chain, ChainPool, Report};
 use crate::step::{EndedRun, Envelope, StepRecord};
@@ -152,6 +153,8 @@ pub(crate) struct Preparation {
     pub(crate) routes: Vec<SinkRoute>,
     pub(crate) journal: Journal,
     pub(crate) history: History,
+    /// Keeps the bodies of events, if the live page is served.
+    pub(crate) page: LivePage,
     /// Whether traces are exported.
     pub(crate) traced: bool,
     pub(crate) metrics: Arc<PipelineMetrics>,

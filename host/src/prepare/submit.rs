@@ -25,6 +25,9 @@ impl Preparation {
         let sinks = event.as_ref().map(|event| event.sinks.clone());
         let now = clock::now();
         let is_event = sinks.is_some();
+        if let Some(event) = &event {
+            self.page.keep_body(&identity.id, &event.sinks, &event.body);
+        }
         let entry = self.history.is_open().then(|| {
             let accepted = EventStage::Accepted {
                 observed: record.seen_at,
