@@ -19,6 +19,7 @@ pub mod forward_proxy;
 pub mod journaled;
 pub mod kafka;
 pub mod known_secrets;
+pub mod live_page;
 pub mod load;
 pub mod manifests;
 pub mod masking;

@@ -53,6 +53,7 @@ mod nats;
 mod operate;
 mod otlp;
 mod otlp_peers;
+mod page;
 mod pauses;
 mod pod_secrets;
 mod pod_security;

@@ -1,6 +1,6 @@
 //! Prepares `target/receivers`: foreign receivers of events (SDKs of CloudEvents and Standard
-//! Webhooks, OTLP, brokers, nginx), and kubectl, whose watch streams are replayed. Nothing is installed
-//! in the system, and no service is started.
+//! Webhooks, OTLP, brokers, nginx), kubectl, whose watch streams are replayed, and what tests the live page in a browser. Only
+//! programs that CI requires are installed in the system, and no service is started.
 
 use crate::programs::{need, required};
 use crate::run::{Problem, root, run, step, target_dir};
@@ -22,7 +22,7 @@ struct Part {
     command: &'static str,
 }
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     Part {
         name: "python",
         programs: &["python3"],
@@ -50,6 +50,15 @@ const PARTS: [Part; 5] = [
         from: &["package.json", "package-lock.json"],
         made: "node_modules",
         command: "cp \"$FROM/package.json\" \"$FROM/package-lock.json\" . && \
+                  npm ci --no-audit --no-fund --ignore-scripts",
+    },
+    Part {
+        name: "page",
+        programs: &["node", "npm", "chromium"],
+        packages: &["nodejs", "npm", "chromium"],
+        from: &["../page/package.json", "../page/package-lock.json"],
+        made: "page",
+        command: "mkdir page && cp \"$FROM/../page/package.json\" \"$FROM/../page/package-lock.json\" page && cd page && \
                   npm ci --no-audit --no-fund --ignore-scripts",
     },
     Part {

@@ -189,6 +189,7 @@ mod tests {
         let steps = findings.into_iter().filter_map(|finding| match finding {
             Finding::Record(record) => Some(record.transition),
             Finding::ReadLogNow(_)
+            | Finding::PodSteps(_)
             | Finding::ReadSecretsNow(_)
             | Finding::Forgotten(_)
             | Finding::Unclaimed(_)

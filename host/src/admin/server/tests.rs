@@ -37,6 +37,11 @@ impl Server {
         let router = Router::new()
             .route("/", get(async || "well\n"))
             .route("/large", get(async || vec![b'x'; 64 << 20]))
+            .route(
+                "/endless",
+                get(async || endless(futures::stream::repeat(vec![b'x'; 64 << 10]))),
+            )
+            .route("/quiet", get(async || endless(futures::stream::pending())))
             .route("/never", get(std::future::pending::<()>));
         let metrics = ConnectionMetrics::default();
         let (end, ended) = oneshot::channel();
@@ -62,6 +67,14 @@ impl Server {
         drop(self.end.take());
         self.running.join_next().await.unwrap().unwrap();
     }
+}
+
+/// Returns an answer without an end.
+fn endless(parts: impl futures::Stream<Item = Vec<u8>> + Send + 'static) -> Response<Body> {
+    use futures::StreamExt as _;
+    let mut response = Response::new(Body::from_stream(parts.map(Ok::<_, Infallible>)));
+    response.extensions_mut().insert(EndlessAnswer);
+    response
 }
 
 async fn ask(stream: &mut TcpStream, path: &str) {
@@ -230,4 +243,34 @@ async fn a_shutdown_answers_open_requests_and_waits_for_no_idle_connection() {
         assert_eq!(closed(stream).await, b"");
     }
     assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn an_endless_answer_lasts_while_its_reader_takes_it() {
+    let send = SHORT;
+    let server = Server::start(cut(Timeouts {
+        send,
+        answer: SHORT,
+        ..PATIENT.timeouts
+    }));
+    let mut quiet = server.connect(1).await;
+    ask(&mut quiet, "/quiet").await;
+    let mut reading = server.connect(2).await;
+    ask(&mut reading, "/endless").await;
+    let mut slow = server.connect(3).await;
+    ask(&mut slow, "/endless").await;
+    // Nobody reads from `slow`, so it is closed. The others stay.
+    let mut bytes = vec![0; 1 << 20];
+    while server.metrics.timed_out.get() == 0 {
+        assert!(reading.read(&mut bytes).await.unwrap() > 0);
+    }
+    let until = Instant::now() + 2 * SHORT;
+    while Instant::now() < until {
+        assert!(reading.read(&mut bytes).await.unwrap() > 0);
+    }
+    assert_eq!(server.metrics.timed_out.get(), 1);
+    assert!(closed(&mut slow).await.len() < 32 << 20);
+    let head = quiet.read(&mut bytes).await.unwrap();
+    assert!(bytes[..head].starts_with(b"HTTP/1.1 200 OK"));
+    assert_eq!(server.metrics.open.get(), 2);
 }
