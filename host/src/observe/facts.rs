@@ -1,7 +1,7 @@
 //! The facts of a run. Each record of the run contains them in addition to its transition. They are
 //! kept while the run may have further transitions.
 
-use super::change::LogTarget;
+use super::change::{Finding, LogTarget};
 use super::intern::Interner;
 use super::metadata::Metadata;
 use super::run_ends::RunEnds;
@@ -14,7 +14,7 @@ use crate::step::{
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use step_observer_core::{ContainerState, PodSnapshot, Transition, step_name};
+use step_observer_core::{ContainerState, PodSnapshot, StepSnapshot, Transition, step_name};
 
 /// Bounds the Pod names that are kept per run: one for each attempt.
 const MAX_POD_NAMES: usize = 1024;
@@ -295,13 +295,17 @@ impl RunFacts {
         }
     }
 
-    /// Returns the steps of a Pod of this run.
-    pub(super) fn pod_steps(&self, pod: &PodSnapshot) -> PodSteps {
+    /// Reports the steps of a Pod of this run, if some of them may still wait for their turn.
+    pub(super) fn waiting_steps(&self, pod: &PodSnapshot) -> Option<Finding> {
+        let has_ended = |step: &StepSnapshot| matches!(step.state, ContainerState::Terminated(_));
+        if pod.phase.is_final() || pod.steps.iter().all(has_ended) {
+            return None;
+        }
         let label = |name: &str| self.labels.get(name).cloned();
         // Each attempt has a Pod name of its own, in the order of the attempts.
         let attempt = self.pod_names.iter().position(|name| *name == pod.name);
         let containers = pod.steps.iter().map(|step| step.container.clone());
-        PodSteps {
+        Some(Finding::PodSteps(Box::new(PodSteps {
             run_uid: pod.run_uid.clone(),
             namespace: self.namespace.clone(),
             task_run: self.name.clone(),
@@ -312,7 +316,7 @@ impl RunFacts {
             pod_uid: pod.uid.clone(),
             pod_name: pod.name.clone(),
             containers: containers.collect(),
-        }
+        })))
     }
 
     /// Returns the spec of a step in the Task, and what was omitted from the spec. The step is

@@ -16,9 +16,7 @@ use crate::known_secrets::KnownSecrets;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use step_observer_core::{
-    ContainerState, Ledger, Observation, PodPhase, PodSnapshot, StepSnapshot, Transition,
-};
+use step_observer_core::{Ledger, Observation, PodPhase, PodSnapshot, Transition};
 
 /// Tracks the steps of all TaskRuns.
 #[derive(Debug)]
@@ -254,8 +252,8 @@ impl Tracker {
         findings.extend(log_reads.map(Finding::ReadLogNow));
         let run = facts_of(&mut self.runs, &mut self.runs_seen, &run_uid);
         run.update_from_pod(pod, &uid, texts);
-        if self.reports_waiting && is_new && may_wait(&snapshot) {
-            findings.push(Finding::PodSteps(Box::new(run.pod_steps(&snapshot))));
+        if self.reports_waiting && is_new {
+            findings.extend(run.waiting_steps(&snapshot));
         }
         self.observe(Observation::Pod(snapshot), now, findings);
         self.release_facts(&run_uid, Some(&uid), findings);
@@ -321,9 +319,8 @@ impl Tracker {
             let uid = pod.snapshot.uid.clone();
             if let Some(run) = self.runs.get_mut(run_uid) {
                 run.add_pod(&uid);
-                if self.reports_waiting && may_wait(&pod.snapshot) {
-                    let steps = run.pod_steps(&pod.snapshot);
-                    findings.push(Finding::PodSteps(Box::new(steps)));
+                if self.reports_waiting {
+                    findings.extend(run.waiting_steps(&pod.snapshot));
                 }
             }
             let secrets = pod.facts.secrets.clone().filter(|_| may_run(&pod.snapshot));
@@ -578,12 +575,6 @@ impl Tracker {
 /// for its events, and most of these were emitted before.
 fn may_run(pod: &PodSnapshot) -> bool {
     matches!(pod.phase, PodPhase::Pending | PodPhase::Running)
-}
-
-/// Returns whether steps of a Pod may still wait for their turn.
-fn may_wait(pod: &PodSnapshot) -> bool {
-    let has_ended = |step: &StepSnapshot| matches!(step.state, ContainerState::Terminated(_));
-    may_run(pod) && !pod.steps.iter().all(has_ended)
 }
 
 fn facts_of<'a>(

@@ -124,7 +124,7 @@ impl PageStream {
         let (number, changes) = self.permit.changes(sent, clock::now()).ok()?;
         self.sent = Some(number);
         self.ready.extend(changes);
-        if interval % STATUS_INTERVALS == 0 {
+        if interval.is_multiple_of(STATUS_INTERVALS) {
             self.ready.extend(self.state.page_status().await);
         }
         Some(())
