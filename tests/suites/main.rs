@@ -23,6 +23,7 @@ mod command_line;
 mod compiler_process;
 mod configuration;
 mod default_sink;
+mod demo;
 mod deploy;
 mod derived;
 mod dropin;

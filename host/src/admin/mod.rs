@@ -110,6 +110,13 @@ impl Listeners {
         Ok(Self(listeners))
     }
 
+    /// Returns the address that shows runs, if there is one.
+    pub(crate) fn runs_address(&self) -> Option<SocketAddr> {
+        let mut listeners = self.0.iter();
+        let (_, listener) = listeners.find(|(listen, _)| listen.routes.shows_runs())?;
+        listener.local_addr().ok()
+    }
+
     /// Returns whether a listener shows runs, to everybody or to authorized clients.
     pub(crate) fn show_runs(&self) -> bool {
         self.0.iter().any(|(listen, _)| listen.routes.shows_runs())

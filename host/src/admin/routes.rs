@@ -93,7 +93,7 @@ impl RouteState {
     pub(super) async fn page_status(&self) -> Option<Bytes> {
         let status = self.status().await;
         let read = || {
-            let (status, now) = (&*status, clock::now());
+            let (status, now) = (&*status, self.page.time(clock::now()));
             page::message("status", None, &PageStatus { status, now })
         };
         self.page_status.get(read).await

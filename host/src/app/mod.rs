@@ -39,6 +39,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use pipeline::{CHANGES_CAPACITY, Pipeline};
 use sinks::ReadySink;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -227,6 +228,12 @@ impl App {
     pub fn with_event_hook(mut self, event_hook: EventHook) -> Self {
         self.event_hook = Some(event_hook);
         self
+    }
+
+    /// Returns the address of the live page, if `admin.listen` is configured.
+    #[must_use]
+    pub fn page_address(&self) -> Option<SocketAddr> {
+        self.carried.listeners.runs_address()
     }
 
     /// Runs until the source ends or `shutdown` resolves, then delivers what is left within the

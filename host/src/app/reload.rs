@@ -79,7 +79,7 @@ impl CarriedOver {
         let crashes = folder.and_then(crashes);
         let listeners = Listeners::open(&admin_config, matches!(source, Source::Cluster { .. }))?;
         let page = match listeners.show_runs() {
-            true => LivePage::open(clock::now()),
+            true => LivePage::open(clock::now(), source.is_recording()),
             false => LivePage::default(),
         };
         Ok(Self {

@@ -146,6 +146,10 @@ pub(crate) struct DemoArgs {
     /// about 4 seconds on a terminal, and has no pauses elsewhere
     #[arg(long, value_parser = parse_speed, value_name = "SPEED")]
     pub(crate) speed: Option<Speed>,
+    /// Show the steps on the live page, too, in a browser: at the printed address, until Ctrl-C. The
+    /// recording then takes about 20 seconds
+    #[arg(long)]
+    pub(crate) page: bool,
 }
 
 /// The arguments of the pipeline, which `run` and `replay` share.

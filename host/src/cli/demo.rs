@@ -11,11 +11,12 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use std::io::IsTerminal as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use step_observer::app::App;
+use step_observer::app::{App, Source};
 use step_observer::bounded::Bounded;
 use step_observer::config::{Config, SinkConfig};
 use step_observer::deliver::RetryConfig;
@@ -26,9 +27,13 @@ use step_observer::plugin::Compiler;
 use step_observer::plugin::{PluginConfig, PluginFrom};
 use step_observer::sink::{FileConfig, HttpConfig, SinkKind};
 use step_observer::terminal;
+use tokio::sync::oneshot;
 
 /// A registry password that the operator of the demo has configured as a known secret. The pipeline prints it in base64.
 const KNOWN_VALUE: &str = "Tr0ub4dor&3-registry";
+
+/// Duration of the recording if the live page shows it: long enough to open a browser.
+const PAGE_TIME: Duration = Duration::from_secs(20);
 
 /// Duration of the demo on a terminal: long enough to see steps run. Together with the start, the
 /// demo takes less than six seconds.
@@ -38,12 +43,13 @@ pub(super) async fn demo(
     args: DemoArgs,
     compiler: Compiler,
 ) -> Result<CommandOutcome, CommandError> {
-    let DemoArgs { out, speed } = args;
+    let DemoArgs { out, speed, page } = args;
     let terminal = std::io::stdout().is_terminal();
     // Output into a pipe or a file needs no pauses.
-    let speed = speed.unwrap_or(match terminal {
-        true => speed_for(RECORDING, PLAY_TIME),
-        false => Speed::Max,
+    let speed = speed.unwrap_or(match (page, terminal) {
+        (true, _) => speed_for(RECORDING, PAGE_TIME),
+        (false, true) => speed_for(RECORDING, PLAY_TIME),
+        (false, false) => Speed::Max,
     });
     let file = out.join("events.jsonl");
     let created = std::fs::create_dir_all(&out).and_then(|()| std::fs::File::create(&file));
@@ -55,8 +61,14 @@ pub(super) async fn demo(
     let received = Arc::new(AtomicU64::new(0));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let url = format!("http://{}/events", listener.local_addr()?);
-    let config = configuration(&file, &url)?;
-    let source = demo_recording(speed, Duration::from_secs(10))?;
+    let mut config = configuration(&file, &url)?;
+    let mut source = demo_recording(speed, Duration::from_secs(10))?;
+    let (stop, stopped) = oneshot::channel();
+    let (ended, has_ended) = oneshot::channel();
+    if page {
+        config.admin.listen = Some((Ipv4Addr::LOCALHOST, 0).into());
+        source = held_open(source, ended, stopped);
+    }
     let color = terminal && std::env::var_os("NO_COLOR").is_none();
     let timeline = Arc::new(Locked::new(Timeline::new(color)));
     print_line(&format!(
@@ -72,13 +84,34 @@ pub(super) async fn demo(
             let lines = lock(&printed).lines(&event);
             print_line(&lines);
         }));
+    let address = app
+        .page_address()
+        .map(|address| format!("http://{address}/"));
+    if let Some(address) = &address {
+        print_line(&format!("Live page: {address}\n"));
+    }
     let sink = axum::serve(listener, receiver(received.clone())).into_future();
+    let signal = stop_signals(1);
+    let stopping = async move {
+        signal.await;
+        drop(stop);
+    };
+    let keep = async {
+        // An error means that there is no page, or that the program stops.
+        if let (Ok(()), Some(address)) = (has_ended.await, &address) {
+            print_line(&format!(
+                "\nThe recording has ended. The live page stays at {address} until Ctrl-C."
+            ));
+        }
+        std::future::pending().await
+    };
     let summary = tokio::select! {
-        summary = app.run(stop_signals(1)) => summary?,
+        summary = app.run(stopping) => summary?,
         ended = sink => {
             ended?;
             return Err("the HTTP sink of the demo has ended".into());
         }
+        () = keep => return Err("the demo has ended early".into()),
     };
     print_line(&closing(
         &lock(&timeline),
@@ -87,6 +120,31 @@ pub(super) async fn demo(
         received.load(Ordering::Relaxed),
     ));
     Ok(CommandOutcome::from_undelivered(summary.undelivered()))
+}
+
+/// Makes a recording that does not end before the program stops, so that the live page stays. Reports
+/// when its last change was played.
+fn held_open(source: Source, ended: oneshot::Sender<()>, stopped: oneshot::Receiver<()>) -> Source {
+    match source {
+        Source::Recording {
+            player,
+            logs,
+            live,
+            hold_for,
+        } => Source::Recording {
+            player: Box::new(move |emit| {
+                player(emit)?;
+                // Both ends are gone only if the program stops.
+                ended.send(()).ok();
+                stopped.blocking_recv().ok();
+                Ok(())
+            }),
+            logs,
+            live,
+            hold_for,
+        },
+        cluster @ Source::Cluster { .. } => cluster,
+    }
 }
 
 /// Returns the speed at which a recording takes `play_time`. A shorter recording keeps its original speed.

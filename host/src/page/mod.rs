@@ -44,6 +44,8 @@ pub struct LivePage(Option<Arc<Shown>>);
 struct Shown {
     started: Instant,
     started_at: Timestamp,
+    /// The time in the recording; `None` if the steps happen now.
+    recorded: Option<Locked<Timestamp>>,
     process: Arc<str>,
     log: Locked<StreamLog>,
     bodies: Locked<Bodies>,
@@ -69,20 +71,27 @@ pub(crate) struct Beginning {
 }
 
 impl LivePage {
-    /// Opens a page without runs, for a process that started at `now`.
+    /// Opens a page without runs, for a process that started at `now`. With a recording, the time of the
+    /// page is that of the last transition.
     #[must_use]
-    pub fn open(now: Timestamp) -> Self {
+    pub fn open(now: Timestamp, is_recording: bool) -> Self {
         let process: Arc<str> = format!("{:016x}", fastrand::u64(..)).into();
         let table = Table::new(table::LIMITS);
         Self(Some(Arc::new(Shown {
             started: Instant::now(),
             started_at: now,
+            recorded: is_recording.then(|| Locked::new(Timestamp::MIN)),
             log: Locked::new(StreamLog::new(table, process.clone(), stream_log::LIMITS)),
             process,
             bodies: Locked::new(Bodies::new(bodies::LIMITS)),
             sessions: Locked::default(),
             streams: Locked::default(),
         })))
+    }
+
+    /// Returns the time of the page: `now`, or the time in the recording.
+    pub(crate) fn time(&self, now: Timestamp) -> Timestamp {
+        self.0.as_ref().map_or(now, |shown| shown.time(now))
     }
 
     /// Returns whether a page is served.
@@ -95,6 +104,10 @@ impl LivePage {
     pub(crate) fn show(&self, record: &StepRecord, config: &EventConfig) {
         if let Some(shown) = &self.0 {
             let id = EventIdentity::new(record, config).id;
+            if let Some(recorded) = &shown.recorded {
+                let mut recorded = recorded.lock();
+                *recorded = (*recorded).max(record.seen_at);
+            }
             shown.log.lock().table.apply(record, id);
         }
     }
@@ -177,6 +190,14 @@ impl LivePage {
     }
 }
 
+impl Shown {
+    fn time(&self, now: Timestamp) -> Timestamp {
+        let recorded = self.recorded.as_ref().map(|recorded| *recorded.lock());
+        let recorded = recorded.filter(|recorded| *recorded > Timestamp::MIN);
+        recorded.unwrap_or(now)
+    }
+}
+
 impl StreamPermit {
     /// Returns the start of the next interval, at which all streams look for changes.
     pub(crate) fn next_interval(&self) -> Instant {
@@ -198,6 +219,7 @@ impl StreamPermit {
         is_session: bool,
         now: Timestamp,
     ) -> Option<Beginning> {
+        let now = self.shown.time(now);
         let mut log = self.shown.log.lock();
         log.publish(now, self.interval());
         if let Some(number) = last_event_id.and_then(|id| log.resume(id)) {
@@ -226,6 +248,7 @@ impl StreamPermit {
         after: ChangeNumber,
         now: Timestamp,
     ) -> Result<(ChangeNumber, Vec<Bytes>), Behind> {
+        let now = self.shown.time(now);
         let mut log = self.shown.log.lock();
         log.publish(now, self.interval());
         let changes = log.after(after)?.collect();

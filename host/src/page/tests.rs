@@ -325,7 +325,7 @@ fn more_runs_than_are_remembered_need_a_snapshot() {
 
 #[test]
 fn streams_are_bounded_in_all_and_for_each_address() {
-    let page = LivePage::open(Timestamp::UNIX_EPOCH);
+    let page = LivePage::open(Timestamp::UNIX_EPOCH, false);
     let peer = |number: u8| IpAddr::from([10, 0, 0, number]);
     let open = |number: u8| page.stream(peer(number));
     let mut permits: Vec<StreamPermit> = (0..MAX_STREAMS_OF_PEER).filter_map(|_| open(1)).collect();
