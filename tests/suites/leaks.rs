@@ -11,6 +11,7 @@ use step_observer_tests::admin::{ADMIN_ARGS, admin_address, get};
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::journaled::dead_letters;
 use step_observer_tests::known_secrets::log_of;
+use step_observer_tests::live_page::PageStream;
 use step_observer_tests::needles::{Needles, PART};
 use step_observer_tests::observer::Observer;
 use step_observer_tests::planted::{KINDS_OF_RUN, NAMESPACE, PlantedRun, runs_of_kinds};
@@ -297,14 +298,23 @@ async fn no_planted_secret_is_anywhere() {
     }
 
     let mut seen = Vec::new();
-    let ids = http.accepted().into_iter();
-    let ids = ids.map(|request| format!("/events/{}", request.header("ce-id")));
+    let ids = http.accepted().into_iter().flat_map(|request| {
+        let id = request.header("ce-id");
+        [format!("/events/{id}"), format!("/page/events/{id}")]
+    });
     let pages = ["/status", "/plugins", "/sinks", "/metrics"].map(str::to_owned);
     for page in pages.into_iter().chain(ids) {
         let (status, body) = get(&address, &page).await;
         assert_eq!(status, 200, "{page}");
         seen.push((page, body.into_bytes()));
     }
+    let mut page = PageStream::open(&address, &[]).await;
+    for kind in ["snapshot", "status"] {
+        let message = page.next().await.unwrap();
+        assert_eq!(message.event, kind);
+        seen.push((kind.to_owned(), message.data.to_string().into_bytes()));
+    }
+    assert!(page.steps.len() >= runs.len() - 1, "{:?}", page.runs);
     let (found, list) = dead_letters(&["list", "--json"], &folder.join("journal")).await;
     assert!(found && list.lines().count() > 1, "{list}");
     seen.push(("dead-letters list".to_owned(), list.into_bytes()));

@@ -448,3 +448,53 @@ async fn a_body_of_an_earlier_process_is_no_longer_kept() {
     assert_eq!(shown["bodies"], serde_json::json!([]));
     observer.stop().await;
 }
+
+#[tokio::test]
+async fn a_dead_letter_and_a_sink_with_plugins_of_its_own_show_what_each_got() {
+    let (server, dead) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let refusing = HttpSink::start(vec![(400, vec![]), (400, vec![])]).await;
+    let plain = HttpSink::start(vec![]).await;
+    let config = format!(
+        "{UNLIMITED_LOOK_BACK}sinks:\n\
+         - {{name: plain, to: {{http: {{url: '{}', mode: structured}}}}}}\n\
+         - {{name: own, to: {{http: {{url: '{}'}}}}, deadLetterSink: {{to: {{http: {{url: '{}'}}}}}},\n\
+         \x20  plugins: [{{name: enrich, from: {{bundled: enrich-run}}, config: {{constants: {{word: own}}}}}}]}}\n",
+        plain.url, refusing.url, dead.url
+    );
+    let mut observer = Observer::with_config(&server, &config, &ADMIN_ARGS);
+    let address = admin_address(&mut observer).await;
+    server.wait_for_watches(2).await;
+    for event in finished_run(1) {
+        server.play(&event);
+    }
+    dead.wait_for(2).await;
+    plain.wait_for(2).await;
+    let id = dead.requests()[0].header("ce-id").to_owned();
+    let done = |_: u16, body: &str| body.matches("\"is\":\"delivered\"").count() == 2;
+    let (_, shown) = get_until(&address, &event_path(&id), done).await;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let body_of = |name: &str| {
+        let sinks = shown["sinks"].as_array().unwrap();
+        let sink = sinks.iter().find(|sink| sink["name"] == name).unwrap();
+        let body = usize::try_from(sink["body"].as_u64().unwrap()).unwrap();
+        shown["bodies"][body].clone()
+    };
+    let names = |body: &Value| body["headers"].to_string();
+    assert_eq!(body_of("plain")["mode"], "structured");
+    assert!(
+        !body_of("plain")["text"]
+            .as_str()
+            .unwrap()
+            .contains("\"word\"")
+    );
+    assert!(
+        names(&body_of("own")).contains("[\"ce-word\",\"own\"]"),
+        "{shown:#}"
+    );
+    assert!(!names(&body_of("own")).contains("knativeerrordest"));
+    assert!(
+        names(&body_of("own.dead-letters")).contains("knativeerrordest"),
+        "{shown:#}"
+    );
+    observer.stop().await;
+}

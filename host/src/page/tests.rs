@@ -117,10 +117,17 @@ fn apply(table: &mut Table, input: &Input) {
     }
 }
 
-/// The table as a page keeps it: runs by UID, with their steps by key.
+/// The table as a page keeps it: runs by UID.
 #[derive(Debug, Default, PartialEq)]
 struct Page {
-    runs: BTreeMap<String, (BTreeMap<String, Value>, BTreeMap<String, Value>)>,
+    runs: BTreeMap<String, PageRun>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct PageRun {
+    members: BTreeMap<String, Value>,
+    /// By key.
+    steps: BTreeMap<String, Value>,
 }
 
 impl Page {
@@ -138,10 +145,10 @@ impl Page {
             let is_known = self.runs.contains_key(&uid);
             assert!(is_known || members.contains_key("namespace"), "{run}");
             let known = self.runs.entry(uid).or_default();
-            known.0.extend(members);
+            known.members.extend(members);
             for step in steps.as_array().unwrap() {
                 let key = step["key"].as_str().unwrap().to_owned();
-                known.1.insert(key, step.clone());
+                known.steps.insert(key, step.clone());
             }
         }
     }

@@ -136,3 +136,125 @@ fn sink_names(history: &[HistoryEntry], kept: &[KeptBody], configured: &[PageSin
     }
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::SinkKind;
+    use serde_json::{Value, json};
+
+    const EVENT: &str =
+        r#"{"id":"1","source":"s","specversion":"1.0","type":"t","data":{"log":"masked"}}"#;
+
+    fn sink(name: &str, takes_events: bool, has_own_plugins: bool) -> PageSink {
+        let kind: SinkKind = serde_json::from_value(json!({"stdout": {}})).unwrap();
+        PageSink {
+            name: name.to_owned(),
+            form: SentForm::of(&kind),
+            takes_events,
+            has_own_plugins,
+        }
+    }
+
+    fn entry(members: &Value) -> HistoryEntry {
+        let mut entry = json!({"id": "1", "at": "2026-11-22T13:04:15Z"});
+        let all = entry.as_object_mut().unwrap();
+        all.extend(members.as_object().unwrap().clone());
+        serde_json::from_value(entry).unwrap()
+    }
+
+    fn accepted(sinks: &[&str]) -> HistoryEntry {
+        entry(&json!({
+            "is": "accepted", "observed": "2026-11-22T13:04:15Z", "type": "t", "subject": "s",
+            "plugins": [], "sinks": sinks,
+        }))
+    }
+
+    fn kept(sinks: &[&str], body: Option<&'static str>) -> KeptBody {
+        let sinks = sinks.iter().map(|sink| (*sink).to_owned());
+        KeptBody {
+            sinks: sinks.collect(),
+            body: body.map(Into::into),
+        }
+    }
+
+    fn sinks(history: Vec<HistoryEntry>, kept: &[KeptBody], configured: &[PageSink]) -> Value {
+        let event = page_event("1".to_owned(), history, kept, configured);
+        assert!(event.bodies.len() <= kept.len());
+        serde_json::to_value(event.sinks).unwrap()
+    }
+
+    #[test]
+    fn each_sink_has_its_body_or_none_yet_or_it_is_gone() {
+        let configured = [
+            sink("broker", true, false),
+            sink("audit", true, false),
+            sink("lake", true, true),
+            sink("lake.dead-letters", false, false),
+        ];
+        // Nothing is accepted yet: every sink may get the event.
+        assert_eq!(
+            sinks(Vec::new(), &[], &configured),
+            json!([{"name": "broker"}, {"name": "audit"}, {"name": "lake"}])
+        );
+        // The plugins of one sink have not finished.
+        let shared = kept(&["broker", "audit"], Some(EVENT));
+        assert_eq!(
+            sinks(
+                vec![accepted(&["broker", "audit"])],
+                std::slice::from_ref(&shared),
+                &configured
+            ),
+            json!([{"name": "broker", "body": 0}, {"name": "audit", "body": 0}, {"name": "lake"}])
+        );
+        // They have dropped the event: the sink does not get it.
+        let both = vec![accepted(&["broker", "audit"]), accepted(&[])];
+        assert_eq!(
+            sinks(both, &[shared], &configured),
+            json!([{"name": "broker", "body": 0}, {"name": "audit", "body": 0}])
+        );
+        // A body is gone, another one differs, and a dead letter has gone to its sink.
+        let other =
+            r#"{"id":"1","source":"s","specversion":"1.0","type":"t","data":{"log":"other"}}"#;
+        let bodies = [
+            kept(&["broker"], None),
+            kept(&["lake"], Some(EVENT)),
+            kept(&["lake.dead-letters"], Some(other)),
+        ];
+        let dead = json!({"is": "dead", "sink": "lake", "attempts": 1, "reason": "400", "to": "lake.dead-letters"});
+        let history = vec![
+            accepted(&["broker"]),
+            accepted(&["lake"]),
+            entry(&dead),
+            accepted(&["removed"]),
+        ];
+        assert_eq!(
+            sinks(history, &bodies, &configured),
+            json!([
+                {"name": "broker", "gone": true},
+                {"name": "lake", "body": 0},
+                {"name": "lake.dead-letters", "body": 1},
+                {"name": "removed", "gone": true},
+            ])
+        );
+    }
+
+    #[test]
+    fn the_middle_of_a_long_history_is_left_out() {
+        let failed = |attempt: usize| {
+            entry(
+                &json!({"is": "failed", "sink": "broker", "attempt": attempt, "reason": "503", "retryInMs": 1}),
+            )
+        };
+        for (count, left_out) in [(0, 0), (1, 0), (500, 0), (501, 1), (10_000, 9500)] {
+            let history = (0..count).map(failed).collect();
+            let event = page_event("1".to_owned(), history, &[], &[]);
+            assert_eq!(event.history_left_out, left_out);
+            assert_eq!(event.history.len() + left_out, count);
+            let last = event.history.last().map(|entry| entry.stage.clone());
+            assert_eq!(last, count.checked_sub(1).map(|last| failed(last).stage));
+            let first = event.history.first().map(|entry| entry.stage.clone());
+            assert_eq!(first, (count > 0).then(|| failed(0).stage));
+        }
+    }
+}
