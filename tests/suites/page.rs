@@ -9,7 +9,7 @@ use step_observer_tests::events::finished_run;
 use step_observer_tests::live_page::{PageStream, browser_test, request};
 use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::recording::{expected_ids, set_recorded_logs, watch_events};
-use step_observer_tests::sink::HttpSink;
+use step_observer_tests::sink::{HttpSink, PATIENCE};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 /// Streams of one address, as the contract says.
@@ -198,7 +198,9 @@ async fn a_stream_ends_at_once_at_a_shutdown_and_none_is_opened_above_the_bound(
     // The other routes are still there.
     assert_eq!(request(&address, "GET /status", &[], "").await.status, 200);
     streams.truncate(1);
-    while PageStream::open(&address, &[]).await.status != 200 {}
+    let reopened = async { while PageStream::open(&address, &[]).await.status != 200 {} };
+    let reopened = tokio::time::timeout(PATIENCE, reopened).await;
+    assert!(reopened.is_ok(), "closed streams still count");
     let mut last = streams.remove(0);
     let (ended, (code, _)) = tokio::join!(
         async { while last.next().await.is_some() {} },
