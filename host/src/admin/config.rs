@@ -9,9 +9,9 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AdminConfig {
-    /// Address of `/status`, `/plugins`, `/sinks`, `/events/ID`, `/metrics`, `/healthz` and
-    /// `/readyz` over HTTP, such as `127.0.0.1:8082`. The default is none. On an address that other
-    /// machines reach, the first four need `auth`. If none of `auth`, `metrics` and `probes` is
+    /// Address of the live page (`/`), `/status`, `/plugins`, `/sinks`, `/events/ID`, `/metrics`, `/healthz`
+    /// and `/readyz` over HTTP, such as `127.0.0.1:8082`. The default is none. On an address that other
+    /// machines reach, the first five need `auth`. If none of `auth`, `metrics` and `probes` is
     /// set, such an address serves only the last three.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
@@ -21,8 +21,8 @@ pub struct AdminConfig {
     /// Address of `/healthz` and `/readyz` alone, such as `0.0.0.0:8081`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<SocketAddr>,
-    /// Authorization for `/status`, `/plugins`, `/sinks` and `/events/ID`. The default is none,
-    /// which is allowed on the machine's own addresses only.
+    /// Authorization for the live page, `/status`, `/plugins`, `/sinks` and `/events/ID`. The default is
+    /// none, which is allowed on the machine's own addresses only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<AuthConfig>,
 }
