@@ -11,6 +11,7 @@ use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::recording::{expected_ids, set_recorded_logs, watch_events};
 use step_observer_tests::sink::{HttpSink, PATIENCE};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::Command;
 
 /// Streams of one address, as the contract says.
 const MAX_STREAMS_OF_PEER: usize = 16;
@@ -40,11 +41,10 @@ fn event_path(id: &str) -> String {
     format!("/page/events/{encoded}")
 }
 
-#[tokio::test]
-async fn a_browser_shows_a_real_observer_and_updates_live() {
-    let (mut node, _folder) = available!(browser_test());
-    let plugins = "plugins: [{name: enrich, from: {bundled: enrich-run}}]\n";
-    let (server, sink, observer, address) = watching(plugins).await;
+/// Shows a real observer in a browser, while it observes.
+async fn show_in_browser(mut node: Command, config: &str, args: &[&str]) {
+    let config = format!("plugins: [{{name: enrich, from: {{bundled: enrich-run}}}}]\n{config}");
+    let (server, sink, observer, address) = watching(&config).await;
     let mut events = 0;
     for recording in ["a-success", "b-fail"] {
         set_recorded_logs(&server, recording);
@@ -53,7 +53,8 @@ async fn a_browser_shows_a_real_observer_and_updates_live() {
     }
     sink.wait_for(events).await;
     node.args(["--live", "--base"])
-        .arg(format!("http://{address}/"));
+        .arg(format!("http://{address}/"))
+        .args(args);
     let mut node = node
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -86,6 +87,22 @@ async fn a_browser_shows_a_real_observer_and_updates_live() {
         "{passed:#?}"
     );
     observer.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_shows_a_real_observer_and_updates_live() {
+    let (node, _folder) = available!(browser_test());
+    show_in_browser(node, "", &[]).await;
+}
+
+#[tokio::test]
+async fn a_browser_signs_in_with_a_token_and_shows_the_same() {
+    let (node, folder) = available!(browser_test());
+    let file = folder.path().join("token");
+    std::fs::write(&file, "a-token+with/odd=characters\n").unwrap();
+    let file = file.to_str().unwrap();
+    let config = format!("admin: {{auth: {{bearer: {{tokenFile: '{file}'}}}}}}\n");
+    show_in_browser(node, &config, &["--token-file", file]).await;
 }
 
 #[tokio::test]
