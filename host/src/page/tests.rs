@@ -347,3 +347,20 @@ fn streams_are_bounded_in_all_and_for_each_address() {
     assert!(open(1).is_some());
     assert!(LivePage::default().stream(peer(1)).is_none());
 }
+
+proptest! {
+    #[test]
+    fn the_time_of_a_recording_is_that_of_its_last_transition(records in prop::collection::vec(record(), 1..9)) {
+        let now = Timestamp::UNIX_EPOCH;
+        let (live, recorded) = (LivePage::open(now, false), LivePage::open(now, true));
+        prop_assert_eq!(recorded.time(now), now);
+        for record in &records {
+            live.show(record, &EventConfig::default());
+            recorded.show(record, &EventConfig::default());
+        }
+        let last = records.iter().map(|record| record.seen_at).max();
+        let last = last.filter(|last| *last > Timestamp::MIN);
+        prop_assert_eq!(recorded.time(now), last.unwrap_or(now));
+        prop_assert_eq!(live.time(now), now);
+    }
+}
