@@ -376,6 +376,7 @@ fn every_test_that_a_document_names_is_there() {
     let mut documents: Vec<PathBuf> = std::fs::read_dir(path("../docs"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|file| file.extension().is_some_and(|ending| ending == "md"))
         .collect();
     documents.extend(
         [

@@ -62,8 +62,13 @@ fn no_loop_is_busy() {
             let code = code(&file);
             let mut lines = code.lines().map(str::trim);
             let is_busy = |line: &str| line.starts_with("while ") && line.ends_with("{}");
-            // These wait for the end of a pipe, of a task or of the server, and do not poll.
-            let drains = ["next_line()", "try_join_next()", "changed.changed()"];
+            // These wait for the end of a pipe, of a task, of the server or of a stream, and do not poll.
+            let drains = [
+                "next_line()",
+                "try_join_next()",
+                "changed.changed()",
+                "stream.next()",
+            ];
             let busy = lines
                 .find(|line| is_busy(line) && !drains.iter().any(|drain| line.contains(drain)));
             assert_eq!(busy, None, "{}: bound the wait", file.display());
