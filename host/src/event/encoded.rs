@@ -150,6 +150,12 @@ impl Encoded {
         format!("{STRUCTURED_MEDIA_TYPE}; charset=utf-8")
     }
 
+    /// Returns the media type of a batch.
+    #[must_use]
+    pub fn batch_content_type() -> String {
+        format!("{BATCH_MEDIA_TYPE}; charset=utf-8")
+    }
+
     /// Makes one body of several events (CloudEvents JSON format §4). Returns the body and its
     /// media type.
     #[must_use]
@@ -162,7 +168,7 @@ impl Encoded {
             body.extend_from_slice(&event.structured);
         }
         body.push(b']');
-        (body.into(), format!("{BATCH_MEDIA_TYPE}; charset=utf-8"))
+        (body.into(), Self::batch_content_type())
     }
 
     /// Returns an attribute as text, if the event has it.

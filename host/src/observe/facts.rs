@@ -19,9 +19,6 @@ use step_observer_core::{ContainerState, PodSnapshot, StepSnapshot, Transition, 
 /// Bounds the Pod names that are kept per run: one for each attempt.
 const MAX_POD_NAMES: usize = 1024;
 
-/// Label with the UID of the PipelineRun. Old versions of Tekton do not write it.
-pub(super) const PIPELINE_RUN_UID: &str = "tekton.dev/pipelineRunUID";
-
 /// Labels that Tekton adds to the Pod but not to the TaskRun.
 const LABELS_OF_PODS: [&str; 2] = ["tekton.dev/taskRun", "tekton.dev/taskRunUID"];
 
@@ -33,7 +30,7 @@ pub(super) struct RunFacts {
     api_version: Arc<str>,
     labels: StringMap,
     annotations: StringMap,
-    /// UID of the PipelineRun that owns the TaskRun, if no label names it.
+    /// UID of the PipelineRun.
     pipeline_run_uid: Option<Arc<str>>,
     /// `traceparent` of the span context in the status.
     traceparent: Option<Arc<str>>,
@@ -162,9 +159,7 @@ impl RunFacts {
         self.api_version = texts.text(stated.unwrap_or("tekton.dev/v1"));
         self.labels = labels(metadata, texts);
         self.annotations = annotations(metadata, texts);
-        let owner = metadata.pipeline_run();
-        let owner = owner.filter(|_| self.labels.get(PIPELINE_RUN_UID).is_none());
-        self.pipeline_run_uid = owner.map(|owner| texts.share(&owner.uid));
+        self.pipeline_run_uid = metadata.pipeline_run_uid().map(|uid| texts.text(uid));
         self.traceparent
             .clone_from(&status.span_context.traceparent);
         // In the status, parameters are substituted and StepActions are resolved.
@@ -233,6 +228,7 @@ impl RunFacts {
         self.name = texts.text(&owner.name);
         self.api_version = texts.text(&owner.api_version);
         self.labels = labels(&pod.metadata, texts);
+        self.pipeline_run_uid = pod.metadata.pipeline_run_uid().map(|uid| texts.text(uid));
         self.annotations = annotations(&pod.metadata, texts);
     }
 
@@ -278,7 +274,7 @@ impl RunFacts {
             task_run: self.name.clone(),
             api_version: self.api_version.clone(),
             pipeline_run: label("tekton.dev/pipelineRun"),
-            pipeline_run_uid: label(PIPELINE_RUN_UID).or_else(|| self.pipeline_run_uid.clone()),
+            pipeline_run_uid: self.pipeline_run_uid.clone(),
             pipeline_task: label("tekton.dev/pipelineTask"),
             traceparent: self.traceparent.clone(),
             labels: self.labels.clone(),
@@ -310,7 +306,7 @@ impl RunFacts {
             namespace: self.namespace.clone(),
             task_run: self.name.clone(),
             pipeline_run: label("tekton.dev/pipelineRun"),
-            pipeline_run_uid: label(PIPELINE_RUN_UID).or_else(|| self.pipeline_run_uid.clone()),
+            pipeline_run_uid: self.pipeline_run_uid.clone(),
             pipeline_task: label("tekton.dev/pipelineTask"),
             attempt: attempt.and_then(|at| u32::try_from(at).ok()).unwrap_or(0),
             pod_uid: pod.uid.clone(),

@@ -19,6 +19,9 @@ const MAX_VALUE_BYTES: usize = 8 * 1024;
 /// The annotation in which kubectl keeps a copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
+/// Label with the UID of the PipelineRun. Old versions of Tekton do not write it.
+const PIPELINE_RUN_UID: &str = "tekton.dev/pipelineRunUID";
+
 /// The members of `metadata` that the observer reads.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -74,9 +77,11 @@ impl Metadata {
         self.owner("TaskRun")
     }
 
-    /// Returns the owner reference to the PipelineRun that controls the object.
-    pub(super) fn pipeline_run(&self) -> Option<&Owner> {
-        self.owner("PipelineRun")
+    /// Returns the UID of the PipelineRun, from the label, else from the owner reference.
+    pub(super) fn pipeline_run_uid(&self) -> Option<&str> {
+        let owner = || self.owner("PipelineRun").map(|owner| &*owner.uid);
+        let label = self.labels.get(PIPELINE_RUN_UID).map(String::as_str);
+        label.or_else(owner)
     }
 
     fn owner(&self, kind: &str) -> Option<&Owner> {
@@ -202,7 +207,7 @@ mod tests {
         let json = serde_json::json!({"ownerReferences": [owner("TaskRun", false), owner("Job", true), owner("TaskRun", true)]});
         let read: Metadata = serde_json::from_str(&json.to_string()).unwrap();
         assert_eq!(&*read.task_run().unwrap().uid, "TaskRun");
-        assert!(read.pipeline_run().is_none());
+        assert_eq!(read.pipeline_run_uid(), None);
         let read: Metadata = serde_json::from_str(r#"{"ownerReferences": null}"#).unwrap();
         assert!(read.task_run().is_none());
     }

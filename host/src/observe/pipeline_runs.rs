@@ -4,6 +4,7 @@
 use super::lenient::{self, lenient, lenient_list, null_is_default};
 use super::metadata::Metadata;
 use super::slim::{Condition, SpanContext};
+use super::snapshot::verdict;
 use super::watch_event::Object;
 use crate::step::EndedRun;
 use jiff::Timestamp;
@@ -58,8 +59,7 @@ impl SlimPipelineRun {
     /// Returns the end; `None` if the PipelineRun has not ended, or if a time of it is unknown.
     fn end(&self) -> Option<EndedRun> {
         let (metadata, status) = (&self.metadata, &self.status);
-        let mut conditions = status.conditions.iter();
-        let condition = conditions.find(|condition| &*condition.kind == "Succeeded")?;
+        let condition = verdict(&status.conditions)?;
         let result = RunResult::of_pipeline_run(&condition.status, &condition.reason)?;
         let ended_at = status.completion_time?;
         let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);

@@ -1,7 +1,7 @@
 //! Ends of TaskRuns, for sinks that show runs as a whole: each attempt ends once.
 
-use super::facts::PIPELINE_RUN_UID;
 use super::slim::{Condition, SlimTaskRun};
+use super::snapshot::verdict;
 use crate::step::EndedRun;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -69,13 +69,11 @@ impl RunEnds {
 /// Returns the end of an attempt; `None` if it has not ended, or if its time is unknown.
 fn end_of(run: &SlimTaskRun, number: u32, attempt: &ReportedAttempt<'_>) -> Option<EndedRun> {
     let metadata = &run.metadata;
-    let mut conditions = attempt.conditions.iter();
-    let condition = conditions.find(|condition| &*condition.kind == "Succeeded")?;
+    let condition = verdict(attempt.conditions)?;
     let result = RunResult::of_task_run(&condition.status, &condition.reason)?;
     let ended_at = attempt.completed?;
     let label = |name: &str| metadata.labels.get(name).cloned();
     let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
-    let owner = metadata.pipeline_run();
     let end = RunEnd {
         kind: RunKind::TaskRun,
         source: String::new(),
@@ -83,8 +81,7 @@ fn end_of(run: &SlimTaskRun, number: u32, attempt: &ReportedAttempt<'_>) -> Opti
         uid: text(&metadata.uid)?,
         task_run: text(&metadata.name),
         pipeline_run: label("tekton.dev/pipelineRun"),
-        pipeline_run_uid: label(PIPELINE_RUN_UID)
-            .or_else(|| owner.map(|owner| owner.uid.to_string())),
+        pipeline_run_uid: metadata.pipeline_run_uid().map(str::to_owned),
         pipeline: label("tekton.dev/pipeline"),
         pipeline_task: label("tekton.dev/pipelineTask"),
         task: label("tekton.dev/task"),

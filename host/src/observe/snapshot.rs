@@ -350,7 +350,7 @@ fn forget_stale_ends(attempt: &mut Attempt, before: Option<&Attempt>) {
 }
 
 /// Returns the condition `Succeeded`, once it is no longer `Unknown`.
-fn verdict(conditions: &[Condition]) -> Option<&Condition> {
+pub(super) fn verdict(conditions: &[Condition]) -> Option<&Condition> {
     let condition = conditions
         .iter()
         .find(|condition| &*condition.kind == "Succeeded")?;

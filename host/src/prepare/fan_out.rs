@@ -7,6 +7,7 @@ use super::{
 };
 use crate::event::EventIdentity;
 use crate::fair::Permit;
+use crate::journal::Mark;
 use crate::plugin::{Chain, Report};
 use crate::step::Envelope;
 use std::sync::Arc;
@@ -99,7 +100,10 @@ impl Preparation {
                 }
             }
         };
-        let mark = route.mark(transition_mark(&record.transition, &identity.id));
+        let mark = Mark {
+            id: route.mark(&identity.id),
+            name: Some(route.mark(&record.transition.name())),
+        };
         match self.encode(passed.as_ref(), [route]) {
             Ok(event) => {
                 self.submit(record, identity, mark, event, &report, pending)

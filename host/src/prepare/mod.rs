@@ -104,13 +104,9 @@ impl SinkRoute {
     }
 
     /// Returns the mark of an event that passed the plugins of this sink. The mark differs from all
-    /// marks of other sinks, because an id and a name contain no space.
-    fn mark(&self, mark: Mark) -> Mark {
-        let of_sink = |mark: String| format!("{mark} {}", self.name);
-        Mark {
-            id: of_sink(mark.id),
-            name: mark.name.map(of_sink),
-        }
+    /// marks of other sinks, because neither an id nor the name of a transition contains a space.
+    fn mark(&self, id_or_name: &str) -> String {
+        format!("{id_or_name} {}", self.name)
     }
 }
 
@@ -233,22 +229,18 @@ impl Preparation {
 
     fn missing_marks(&self, record: &StepRecord, id: &str) -> MissingMarks {
         let transition = &record.transition;
-        let mark = transition_mark(transition, id);
+        let is_emitted = |mark: &str| self.journal.is_emitted(&transition.run_uid, mark);
+        // A transition that was derived without its Pod has another id than before the Pod was gone,
+        // but the same name.
+        let name = transition.pod_uid.is_none().then(|| transition.name());
+        let marks = || [Some(id), name.as_deref()].into_iter().flatten();
         let own = self
             .own_routes()
-            .map(|route| self.is_missing(transition, &route.mark(mark.clone())));
+            .map(|route| !marks().any(|mark| is_emitted(&route.mark(mark))));
         MissingMarks {
-            shared: self.is_missing(transition, &mark),
+            shared: !marks().any(is_emitted),
             own: own.collect(),
         }
-    }
-
-    /// Returns whether a transition was not emitted under this mark. A transition that was derived
-    /// without its Pod has another id than before the Pod was gone, but the same name.
-    fn is_missing(&self, transition: &Transition, mark: &Mark) -> bool {
-        let is_emitted = |mark: &str| self.journal.is_emitted(&transition.run_uid, mark);
-        let name = mark.name.as_ref().filter(|_| transition.pod_uid.is_none());
-        !is_emitted(&mark.id) && !name.is_some_and(|name| is_emitted(name))
     }
 
     /// Returns the routes of sinks that have plugins of their own.

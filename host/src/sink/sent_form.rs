@@ -2,7 +2,7 @@
 //! rest of a batch.
 
 use super::{HttpMode, SinkKind};
-use crate::event::{BATCH_MEDIA_TYPE, Binding, ContentMode, Encoded};
+use crate::event::{Binding, ContentMode, Encoded};
 use bytes::Bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ impl SentForm {
         };
         match self.mode {
             Mode::Structured => structured("structured", Some(Encoded::content_type())),
-            Mode::Batch => structured("batch", Some(format!("{BATCH_MEDIA_TYPE}; charset=utf-8"))),
+            Mode::Batch => structured("batch", Some(Encoded::batch_content_type())),
             Mode::Otlp => structured("otlp", None),
             Mode::Binary(binding) => match event.binary(binding) {
                 Ok(binary) => {
