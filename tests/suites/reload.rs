@@ -200,3 +200,27 @@ async fn transitions_during_a_change_are_emitted_once() {
         (runs * PER_RUN, runs * PER_RUN)
     );
 }
+
+#[tokio::test]
+async fn only_plugins_that_changed_are_compiled_again() {
+    let (server, journal) = (ApiServer::start().await, tempfile::tempdir().unwrap());
+    let sink = HttpSink::start(vec![]).await;
+    let config = |word| {
+        let second = ", {name: mask, from: {bundled: redact-secrets}}, {name: mask-again, from: {bundled: redact-secrets}}]\n";
+        config(journal.path(), &sink, word).replace("]\nsinks", &format!("{second}sinks"))
+    };
+    let log = ["--log", "info,step_observer::plugin=debug"];
+    let mut observer = Observer::with_config(&server, &config("before"), &log);
+    let address = admin_address(&mut observer).await;
+    write(&observer, &config("after"));
+    applied(&address, 1).await;
+    server.wait_for_watches(4).await;
+    show(&server, 1);
+    sink.wait_for(PER_RUN).await;
+    let (code, log) = observer.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(words(&sink), ["after"; PER_RUN]);
+    // The first plugin with both of its configurations, and the file of the others once.
+    let compiled = log.matches("the process that compiled a plugin has ended");
+    assert_eq!(compiled.count(), 3, "{log}");
+}

@@ -1,7 +1,7 @@
 //! Checks a configuration without a cluster: loads its plugins, and opens what its sinks need.
 
 use super::AppError;
-use super::plugins::{engine, load_plugin};
+use super::plugins::{engine, engine_with_memory, load_plugin};
 use crate::config::{ConfigCheck, FieldPath};
 use crate::plugin::{
     ChainError, Compiler, LoadError, PluginEngine, TrustConfig, omit_fields, original_path,
@@ -35,7 +35,7 @@ pub async fn check(
     let Some(config) = checked.config().cloned() else {
         return Ok(());
     };
-    let engine = engine(&config.plugin_memory, compiler)?;
+    let engine = engine_with_memory(engine()?, &config.plugin_memory, compiler);
     let trust = Arc::new(checked.trust());
     for (path, plugin) in checked.plugins() {
         for (field, problem) in mistakes(&engine, &path, plugin, &trust).await {

@@ -177,7 +177,7 @@ impl App {
             shutdown_grace,
         } = config;
         let known_secrets = carried.open_known_secrets(&known_secrets, source.secrets())?;
-        let engine = plugins::engine(&plugin_memory, compiler)?;
+        let engine = plugins::engine_with_memory(carried.engine.clone(), &plugin_memory, compiler);
         let mut ready = Vec::new();
         let trust = Arc::new(trust);
         let fixed = plugins::load(&engine, &plugins, &trust).await?;

@@ -16,13 +16,18 @@ use tracing::{debug, info, warn};
 /// Least memory of the process that compiles plugins. The bundled plugins need about 40 MiB.
 const MIN_COMPILER_MEMORY: u64 = 64 * 1024 * 1024;
 
-/// Makes the engine that runs plugins. All plugins share the configured memory; the default depends
-/// on the memory limit of the system.
-pub(super) fn engine(
+/// Makes the engine that runs plugins.
+pub(super) fn engine() -> Result<PluginEngine, AppError> {
+    PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))
+}
+
+/// Returns the engine for the plugins of one configuration. They share the configured memory; the default
+/// depends on the memory limit of the system.
+pub(super) fn engine_with_memory(
+    engine: PluginEngine,
     memory: &PluginMemoryConfig,
     compiler: Compiler,
-) -> Result<PluginEngine, AppError> {
-    let engine = PluginEngine::new().map_err(|error| AppError::Engine(format!("{error:#}")))?;
+) -> PluginEngine {
     let limit = memory_limit::cgroup_limit();
     let total = memory
         .total_bytes
@@ -31,9 +36,9 @@ pub(super) fn engine(
     // Bounds the compiler only under a memory limit: there the system might end this process
     // together with the compiler.
     let engine = engine.with_compiler_memory(limit.map(|_| total.max(MIN_COMPILER_MEMORY)));
-    Ok(engine
+    engine
         .with_compiler(compiler)
-        .with_memory_budget(MemoryBudget::new(total)))
+        .with_memory_budget(MemoryBudget::new(total))
 }
 
 /// Loads the plugins of a configuration and tests each, without blocking the runtime's threads.

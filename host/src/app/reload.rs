@@ -1,7 +1,7 @@
 //! State that outlives a change of the configuration: the journal, the history, the admin server's
 //! listeners, and the pauses of sinks.
 
-use super::{AppError, Source};
+use super::{AppError, Source, plugins};
 use crate::admin::{AdminConfig, Listeners, ReloadStatus};
 use crate::bounded::Bounded;
 use crate::clock;
@@ -12,7 +12,7 @@ use crate::known_secrets::{KnownSecrets, KnownSecretsConfig, KnownSecretsError, 
 use crate::locked::Locked;
 use crate::metrics::Registry;
 use crate::page::LivePage;
-use crate::plugin::CrashRecord;
+use crate::plugin::{CrashRecord, PluginEngine};
 use crate::sink::{PauseGate, SinkKind};
 use crate::trace::{TraceExporter, TracesConfig};
 use jiff::SignedDuration;
@@ -39,6 +39,9 @@ pub struct CarriedOver {
     pub(super) listeners: Listeners,
     /// What the live page shows.
     pub(super) page: LivePage,
+    /// Runs the plugins. What it has compiled stays, if the next configuration names it with the same
+    /// settings.
+    pub(super) engine: PluginEngine,
     traces_config: Option<TracesConfig>,
     pub(super) traces: Option<TraceExporter>,
     reloads: Arc<Locked<ReloadStatus>>,
@@ -83,6 +86,7 @@ impl CarriedOver {
             false => LivePage::default(),
         };
         Ok(Self {
+            engine: plugins::engine()?,
             journal,
             history,
             journal_config,

@@ -10,13 +10,13 @@ use super::refusals::Refusals;
 use super::spec::PluginSpec;
 use super::trust::FileDigest;
 use crate::plugin::compiler::{Compiler, CompilerProgram};
-use crate::plugin::sandbox::{CodeMemory, PluginEngine};
+use crate::plugin::sandbox::{CodeMemory, PluginEngine, SharedLoads};
 use crate::redact::{RuleError, SelectionError};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 use std::process::ExitStatus;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
@@ -38,22 +38,32 @@ pub(crate) struct Compiled {
     pub(crate) digest: FileDigest,
     /// Size of the file in bytes.
     pub(crate) size: usize,
-    /// The reserved memory of its machine code.
+    /// Size of the machine code in bytes.
+    code_bytes: usize,
+}
+
+/// A plugin's file, compiled and configured, for one plugin.
+pub(crate) struct Load {
+    /// Shared by all plugins with the same file and settings.
+    pub(crate) compiled: Arc<Compiled>,
+    /// The reserved memory of the machine code. Each plugin reserves it, also if it shares the code:
+    /// the budget holds in whatever order they go.
     pub(crate) code: CodeMemory,
 }
 
-/// Reads, compiles and configures a plugin. Only one plugin is compiled at a time; the others wait.
-pub(crate) fn compile(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compiled, LoadError> {
+/// Reads, compiles and configures a plugin. Only one plugin is compiled at a time; the others wait. A file
+/// that is in use with the same settings is not compiled again.
+pub(crate) fn compile(engine: &PluginEngine, spec: &PluginSpec) -> Result<Load, LoadError> {
     let (begin, begun) = mpsc::sync_channel(1);
     let (done, result) = mpsc::sync_channel(1);
     let (engine, spec) = (engine.clone(), spec.clone());
     let work = move || {
         lower_priority();
-        let turn = engine.compiling.clone();
-        let turn = turn.lock();
+        let loads = engine.loads.clone();
+        let mut loads = loads.lock();
         begin.send(()).ok();
-        let compiled = compile_now(&engine, &spec);
-        drop(turn);
+        let compiled = load(&engine, &spec, &mut loads);
+        drop(loads);
         // The receiver is gone after the time limit.
         done.send(compiled).ok();
     };
@@ -76,25 +86,27 @@ pub(crate) fn compile(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compil
     }
 }
 
-fn compile_now(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compiled, LoadError> {
+fn load(
+    engine: &PluginEngine,
+    spec: &PluginSpec,
+    loads: &mut SharedLoads,
+) -> Result<Load, LoadError> {
     let module = spec.read()?;
-    let (digest, size) = (FileDigest::compute(&module), module.len());
+    let digest = FileDigest::compute(&module);
     let request = CompileRequest::new(spec);
     let deprecated = inspect::deprecated_settings(&module, &spec.settings.config);
-    let (output, code) = match &engine.compiler {
-        Compiler::Thread => configure::compile_and_configure(engine, &request, &module)?,
-        Compiler::Process(program) => {
-            let limits = ChildLimits {
-                code: engine.budget.code_bytes_left(),
-                memory: engine.compiler_memory,
-            };
-            compile_in_child(program, &request, module, limits)?
+    let key = request.key(&digest)?;
+    let load = match loads.get::<Compiled>(&key) {
+        Some(compiled) => Load {
+            code: reserve(engine, compiled.code_bytes)?,
+            compiled,
+        },
+        None => {
+            let load = compile_now(engine, &request, module, digest)?;
+            loads.insert(key, &load.compiled);
+            load
         }
     };
-    let room = engine.budget.code_bytes_left();
-    let reserved = engine.budget.reserve_code(code.len());
-    let reserved = reserved.ok_or(LoadError::CodeTooLarge { room })?;
-    let configured = configure::instantiable(engine, &request, output, &code)?;
     for DeprecatedSetting { name, description } in deprecated {
         warn!(
             plugin = spec.name,
@@ -103,12 +115,44 @@ fn compile_now(engine: &PluginEngine, spec: &PluginSpec) -> Result<Compiled, Loa
             "a setting of the plugin is deprecated"
         );
     }
-    Ok(Compiled {
-        configured,
+    Ok(load)
+}
+
+fn compile_now(
+    engine: &PluginEngine,
+    request: &CompileRequest,
+    module: Vec<u8>,
+    digest: FileDigest,
+) -> Result<Load, LoadError> {
+    let size = module.len();
+    let (output, code) = match &engine.compiler {
+        Compiler::Thread => configure::compile_and_configure(engine, request, &module)?,
+        Compiler::Process(program) => {
+            let limits = ChildLimits {
+                code: engine.budget.code_bytes_left(),
+                memory: engine.compiler_memory,
+            };
+            compile_in_child(program, request, module, limits)?
+        }
+    };
+    let reserved = reserve(engine, code.len())?;
+    let compiled = Compiled {
+        configured: configure::instantiable(engine, request, output, &code)?,
         digest,
         size,
+        code_bytes: code.len(),
+    };
+    Ok(Load {
+        compiled: Arc::new(compiled),
         code: reserved,
     })
+}
+
+/// Reserves memory for machine code.
+fn reserve(engine: &PluginEngine, bytes: usize) -> Result<CodeMemory, LoadError> {
+    let room = engine.budget.code_bytes_left();
+    let reserved = engine.budget.reserve_code(bytes);
+    reserved.ok_or(LoadError::CodeTooLarge { room })
 }
 
 /// Lowers the priority of this thread. If the system refuses this, events are slower while a plugin

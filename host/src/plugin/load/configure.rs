@@ -8,12 +8,14 @@ use super::module;
 use super::refusals::Refusals;
 use super::snapshot;
 use super::spec::PluginSpec;
+use super::trust::FileDigest;
 use crate::plugin::policy::Wasi;
 use crate::plugin::sandbox::{
-    CallFailure, GuestMasker, GuestPlugin, Host, Limits, OutputMask, PluginEngine, PluginPre,
-    RuleSets,
+    CallFailure, GuestMasker, GuestPlugin, Host, Limits, LoadKey, OutputMask, PluginEngine,
+    PluginPre, RuleSets,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use tracing::warn;
 use wasmtime::Store;
@@ -45,6 +47,21 @@ pub(crate) struct CompileRequest {
 }
 
 impl CompileRequest {
+    /// Returns the key under which the result of this request is shared. The name is no part of it: it
+    /// only names the plugin in log lines.
+    pub(crate) fn key(&self, module: &FileDigest) -> Result<LoadKey, LoadError> {
+        let Self {
+            name: _,
+            config,
+            limits,
+            wasi,
+            snapshot,
+        } = self;
+        let parts = (module, config, limits, wasi, snapshot);
+        let parts = serde_json::to_vec(&parts).map_err(std::io::Error::from)?;
+        Ok(Sha256::digest(parts).into())
+    }
+
     pub(crate) fn new(spec: &PluginSpec) -> Self {
         Self {
             name: spec.name.clone(),

@@ -21,7 +21,7 @@ mod world;
 
 pub use bundled::{COMPLETE_BUILD, bundled_plugins, missing_plugins};
 pub use compiler_process::compile_for_parent;
-pub(super) use compiler_process::{Compiled, compile};
+pub(super) use compiler_process::{Compiled, Load, compile};
 pub use config::{PluginConfig, PluginFrom, PluginMemoryConfig};
 pub use config_source::ConfigSource;
 pub(super) use configure::ConfiguredPlugin;

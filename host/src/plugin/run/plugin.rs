@@ -6,7 +6,7 @@ use super::metrics::{PluginCounts, PluginMetrics};
 use super::sample;
 use crate::event::EventMatch;
 use crate::plugin::load::{
-    Compiled, ConfiguredPlugin, FileDigest, LoadError, PluginSpec, SetSummary, compile,
+    Compiled, ConfiguredPlugin, FileDigest, Load, LoadError, PluginSpec, SetSummary, compile,
 };
 use crate::plugin::policy::OnError;
 use crate::plugin::sandbox::{
@@ -33,8 +33,7 @@ pub struct Plugin {
 
 enum Kind {
     Ready {
-        configured: Box<ConfiguredPlugin>,
-        size: usize,
+        compiled: Arc<Compiled>,
         /// The shared memory of its calls.
         memory: Arc<PluginMemory>,
         /// The reserved memory of its machine code.
@@ -59,12 +58,8 @@ impl Plugin {
     ///
     /// The reason why the plugin is not loaded, and the remedy.
     pub fn load(engine: &PluginEngine, spec: &PluginSpec) -> Result<Self, LoadError> {
-        let Compiled {
-            configured,
-            digest,
-            size,
-            code,
-        } = compile(engine, spec)?;
+        let Load { compiled, code } = compile(engine, spec)?;
+        let configured = &compiled.configured;
         let redacts = !configured.rule_sets.is_empty();
         let default = if redacts {
             OnError::Strip
@@ -75,7 +70,7 @@ impl Plugin {
             identity: Arc::new(PluginIdentity {
                 name: spec.name.as_str().into(),
                 version: configured.version.clone(),
-                digest: Some(digest),
+                digest: Some(compiled.digest.clone()),
             }),
             select: spec.settings.select.clone(),
             on_error: spec.settings.on_error.unwrap_or(default),
@@ -83,8 +78,7 @@ impl Plugin {
             metrics: Arc::default(),
             call_marker: None,
             kind: Kind::Ready {
-                configured: Box::new(configured),
-                size,
+                compiled,
                 memory: Arc::new(engine.budget.plugin_memory()),
                 _code: code,
             },
@@ -159,7 +153,7 @@ impl Plugin {
     #[must_use]
     pub fn identity(&self) -> (&str, &str) {
         match &self.kind {
-            Kind::Ready { configured, .. } => (&configured.name, &self.identity.version),
+            Kind::Ready { compiled, .. } => (&compiled.configured.name, &self.identity.version),
             Kind::StandIn(_) => ("", ""),
         }
     }
@@ -174,7 +168,7 @@ impl Plugin {
     #[must_use]
     pub fn size(&self) -> usize {
         match &self.kind {
-            Kind::Ready { size, .. } => *size,
+            Kind::Ready { compiled, .. } => compiled.size,
             Kind::StandIn(_) => 0,
         }
     }
@@ -190,7 +184,7 @@ impl Plugin {
     #[must_use]
     pub fn is_snapshotted(&self) -> bool {
         match &self.kind {
-            Kind::Ready { configured, .. } => configured.configure_per_call.is_none(),
+            Kind::Ready { compiled, .. } => compiled.configured.configure_per_call.is_none(),
             Kind::StandIn(_) => false,
         }
     }
@@ -208,7 +202,7 @@ impl Plugin {
     #[must_use]
     pub fn sets(&self) -> &[SetSummary] {
         match &self.kind {
-            Kind::Ready { configured, .. } => &configured.declared,
+            Kind::Ready { compiled, .. } => &compiled.configured.declared,
             Kind::StandIn(_) => &[],
         }
     }
@@ -227,7 +221,7 @@ impl Plugin {
 
     pub(crate) fn rule_sets(&self) -> Arc<RuleSets> {
         match &self.kind {
-            Kind::Ready { configured, .. } => configured.rule_sets.clone(),
+            Kind::Ready { compiled, .. } => compiled.configured.rule_sets.clone(),
             Kind::StandIn(_) => Arc::default(),
         }
     }
@@ -273,8 +267,8 @@ impl Plugin {
     ) -> (Option<Draft>, Result<Verdict, CallFailure>) {
         let (configured, memory) = match &self.kind {
             Kind::Ready {
-                configured, memory, ..
-            } => (configured, memory),
+                compiled, memory, ..
+            } => (&compiled.configured, memory),
             Kind::StandIn(reason) => {
                 let failure = CallFailure::NotLoaded(reason.clone());
                 return (Some(self.draft(envelope)), Err(failure));

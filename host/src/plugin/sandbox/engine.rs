@@ -7,6 +7,7 @@ use super::host::{self, Host, Limiter, MAX_TABLE_ELEMENTS};
 use super::limits::Limits;
 use super::mask_output::OutputMask;
 use super::memory_budget::{CallMemory, MemoryBudget};
+use super::shared_loads::SharedLoads;
 use super::wasi;
 use crate::locked::Locked;
 use crate::plugin::compiler::Compiler;
@@ -19,8 +20,9 @@ use wasmtime::{
 
 /// Stack of a plugin in bytes.
 const MAX_STACK_BYTES: usize = 512 * 1024;
-/// Bound of instances at a time: one for each thread that runs plugins, and some for loads.
-const MAX_INSTANCES: u32 = 32;
+/// Bound of instances at a time: one for each thread that runs plugins, of two pipelines while one
+/// replaces the other, and some for loads.
+const MAX_INSTANCES: u32 = 40;
 /// Bounds of the core instances, memories and tables of one component.
 const MAX_CORE_INSTANCES: u32 = 64;
 const MAX_MEMORIES: u32 = 4;
@@ -43,9 +45,9 @@ pub struct PluginEngine {
     linker: Arc<Linker<Host>>,
     /// Ticks while a store exists.
     clock: Arc<DeadlineClock>,
-    /// Locked while a plugin is compiled. Only one plugin is compiled at a time, because a compiler
-    /// needs much memory.
-    pub(crate) compiling: Arc<Locked<()>>,
+    /// What has been loaded. Locked while a plugin is compiled: only one plugin is compiled at a time,
+    /// because a compiler needs much memory.
+    pub(crate) loads: Arc<Locked<SharedLoads>>,
     pub(crate) compiler: Compiler,
     pub(crate) budget: MemoryBudget,
     /// Bound of the resident memory of a compiler process in bytes, `None` without a bound.
@@ -87,7 +89,7 @@ impl PluginEngine {
             configure,
             linker: Arc::new(linker),
             clock,
-            compiling: Arc::default(),
+            loads: Arc::default(),
             compiler: Compiler::Thread,
             budget: MemoryBudget::new(DEFAULT_BUDGET_BYTES),
             compiler_memory: None,
