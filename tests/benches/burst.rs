@@ -1,6 +1,8 @@
 //! Measures whether the memory of the whole program returns to its earlier size after a burst: runs
 //! with large scripts, lists of hundreds of MB, large events and loads of plugins. `cargo bench
 //! --bench burst`.
+//!
+//! `STEP_OBSERVER_BURST=scripts,logs,lists,loads` chooses parts of the burst; the default is all.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +37,8 @@ const SCRIPT_BYTES: usize = 300_000;
 const LOG_RUNS: usize = 3333;
 const GROUP: usize = 101;
 const LOG_BYTES: usize = 60_000;
-/// Number of changes of the configuration, and number of plugins after each change: 100 loads.
+/// Number of changes of the configuration, and number of plugins after each change: about 100 loads,
+/// 86 of which compile a plugin.
 const RELOADS: usize = 10;
 const PLUGINS: usize = 10;
 /// Time without work after which memory is measured.
@@ -64,20 +67,34 @@ async fn main() -> ExitCode {
     let mut burst = Burst::start().await;
     burst.play(FIRST_RUNS, |_| {}, 100).await;
     let before = burst.rest("after the start").await;
-    burst.play(SCRIPT_RUNS, enlarge_script, 100).await;
-    burst.usage("1,000 runs with scripts of 300 KB");
-    for _ in 0..LOG_RUNS / GROUP {
-        burst.play(GROUP, |_| {}, LOG_BYTES).await;
+    if plays("scripts") {
+        burst.play(SCRIPT_RUNS, enlarge_script, 100).await;
+        burst.usage("1,000 runs with scripts of 300 KB");
     }
-    burst.usage("9,999 events of 64 KB");
-    burst.list().await;
-    burst.usage("lists of 300 MB");
-    burst.load_plugins().await;
-    burst.usage("100 loads of plugins");
+    if plays("logs") {
+        for _ in 0..LOG_RUNS / GROUP {
+            burst.play(GROUP, |_| {}, LOG_BYTES).await;
+        }
+        burst.usage("9,999 events of 64 KB");
+    }
+    if plays("lists") {
+        burst.list().await;
+        burst.usage("lists of 300 MB");
+    }
+    if plays("loads") {
+        burst.load_plugins().await;
+        burst.usage("100 loads of plugins");
+    }
     let after = burst.rest("after the burst").await;
     let mut budget = Budget::of("burst");
     budget.check("memory after the burst / before it", after / before);
     budget.finish()
+}
+
+/// Returns whether this part of the burst is played.
+fn plays(part: &str) -> bool {
+    let parts = std::env::var("STEP_OBSERVER_BURST");
+    parts.map_or(true, |parts| parts.split(',').any(|chosen| chosen == part))
 }
 
 impl Burst {
@@ -93,7 +110,7 @@ impl Burst {
             "error,step_observer::admin=info",
         ];
         let arguments = [&arguments[..], &ADMIN_ARGS].concat();
-        let mut observer = Observer::with_config(&server, &config(&url, 1), &arguments);
+        let mut observer = Observer::with_config(&server, &config(&url, 1, 0), &arguments);
         let admin = admin_address(&mut observer).await;
         server.wait_for_watches(2).await;
         Self {
@@ -195,7 +212,7 @@ impl Burst {
             let folder = self.observer.folder.path();
             // Replaces the file at once, because the observer would read a half-written file as a
             // separate change.
-            std::fs::write(folder.join("next.yaml"), config(&self.url, plugins)).unwrap();
+            std::fs::write(folder.join("next.yaml"), config(&self.url, plugins, reload)).unwrap();
             std::fs::rename(folder.join("next.yaml"), folder.join("config.yaml")).unwrap();
             let applied = format!("config_reloads_total{{outcome=\"applied\"}} {reload}\n");
             let wait = async {
@@ -239,12 +256,18 @@ impl Burst {
     }
 }
 
-fn config(url: &str, plugins: usize) -> String {
+/// Returns a configuration with `plugins` plugins. All but the first have a setting that `version` changes,
+/// so that they are compiled again.
+fn config(url: &str, plugins: usize, version: usize) -> String {
     let mut text = "lookBack: 1000000h\nlog: {maxBytes: 65536}\nplugins:\n".to_owned();
     for number in 0..plugins {
+        let own = match number {
+            0 => String::new(),
+            _ => format!(", config: {{values: [value-{version}-of-plugin-{number}]}}"),
+        };
         writeln!(
             text,
-            "- {{name: redact-{number}, from: {{bundled: redact-secrets}}}}"
+            "- {{name: redact-{number}, from: {{bundled: redact-secrets}}{own}}}"
         )
         .unwrap();
     }

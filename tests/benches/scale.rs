@@ -13,17 +13,12 @@
 )]
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
-use std::io::{BufWriter, Write as _};
 use std::process::ExitCode;
-use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use step_observer_tests::budget::Budget;
+use step_observer_tests::load_program::{Load, LoadProgram, Template};
 use step_observer_tests::measure::ProcessUsage;
-use step_observer_tests::program::Program;
-use step_observer_tests::recording::{renamed, watch_events};
-use step_observer_tests::sink::counting_sink;
+use step_observer_tests::recording::watch_events;
 
 const RUNS: usize = 10_000;
 /// Events of a run: three steps that start and succeed.
@@ -53,16 +48,16 @@ async fn live(budget: &mut Budget) {
         .collect();
     let lines = stages.len() * RUNS;
     let pace = TRANSITIONS_PER_SECOND * stages.len() as f64 / EVENTS_PER_RUN as f64;
-    let (seen, time) = feed(RUNS * EVENTS_PER_RUN, move |write, sample, _| {
+    let (seen, time) = feed(RUNS * EVENTS_PER_RUN, move |load| {
         let began = Instant::now();
         for line in 0..lines {
-            write(&stages[line / RUNS].line(line % RUNS, None));
+            load.write(&stages[line / RUNS].line(line % RUNS, None));
             let due = Duration::from_secs_f64(line as f64 / pace);
             if line % 100 == 0 {
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
             }
             if line % 10_000 == 0 {
-                sample();
+                load.measure();
             }
         }
     })
@@ -99,23 +94,23 @@ async fn churn(budget: &mut Budget) {
     let coming = [ended("TaskRun", "ADDED"), ended("Pod", "ADDED")];
     let going = [ended("Pod", "DELETED"), ended("TaskRun", "DELETED")];
     let between = SignedDuration::from_micros(3_600_000_000 / CHURN_PER_HOUR as i64);
-    let (seen, time) = feed(runs * EVENTS_PER_RUN, move |write, sample, delivered| {
+    let (seen, time) = feed(runs * EVENTS_PER_RUN, move |load| {
         let mut at: Timestamp = "2026-11-22T15:00:00Z".parse().unwrap();
         for run in 0..runs + RUNS {
             at += between;
-            while delivered.load(Ordering::Relaxed) + MAX_RUNS_AHEAD * EVENTS_PER_RUN
+            while load.delivered() + MAX_RUNS_AHEAD * EVENTS_PER_RUN
                 < run.min(runs) * EVENTS_PER_RUN
             {
                 std::thread::sleep(Duration::from_millis(1));
             }
             for template in coming.iter().filter(|_| run < runs) {
-                write(&template.line(run, Some(at)));
+                load.write(&template.line(run, Some(at)));
             }
             for template in going.iter().filter(|_| run >= RUNS) {
-                write(&template.line(run - RUNS, Some(at)));
+                load.write(&template.line(run - RUNS, Some(at)));
             }
             if run % 1000 == 0 {
-                sample();
+                load.measure();
             }
         }
     })
@@ -142,75 +137,15 @@ async fn churn(budget: &mut Budget) {
     );
 }
 
-/// A watch event as text, to be copied for many runs.
-struct Template {
-    text: String,
-}
-
-impl Template {
-    fn new(event: &Value) -> Self {
-        let mut event = event.clone();
-        let at = event["at"].as_str().unwrap().to_owned();
-        event["at"] = format!("@{at}@").into();
-        Self {
-            text: event.to_string(),
-        }
-    }
-
-    /// Returns the line for the run with this number; `at` replaces the time of the recording.
-    fn line(&self, run: usize, at: Option<Timestamp>) -> String {
-        let (before, rest) = self.text.split_once('@').unwrap();
-        let (own, after) = rest.split_once('@').unwrap();
-        let at = at.map_or_else(|| own.to_owned(), |at| at.to_string());
-        let text = format!("{before}{at}{after}\n");
-        renamed(&text, &format!("run-{run:06}"), run)
-    }
-}
-
-/// Starts the program with a pipe as input, to which `play` writes, and waits until its sink has
-/// all events.
+/// Starts the program, plays a load, and waits until its sink has all events.
 async fn feed(
     events: usize,
-    play: impl FnOnce(&mut dyn FnMut(&str), &mut dyn FnMut(), &AtomicUsize) + Send + 'static,
+    play: impl FnOnce(&mut Load<'_>) + Send + 'static,
 ) -> (Vec<ProcessUsage>, Duration) {
-    let (url, count) = counting_sink().await;
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let log = "2026-11-22T13:04:10Z compiling another module of the widget\n".repeat(37);
-    let logs = json!({"before-build": log, "before-test": log, "before-deploy": log});
-    let file = folder.path().join("logs.json");
-    std::fs::write(&file, logs.to_string()).unwrap();
-    let mut observer = Program::new()
-        .args(["replay", "-", "--log", "error", "--to", &url, "--logs"])
-        .arg(&file)
-        .arg("--journal")
-        .arg(folder.path().join("journal"))
-        .stdin(Stdio::piped())
-        .spawn_std()
-        .unwrap();
-    let pipe = observer.stdin.take().unwrap();
-    let id = observer.id();
+    let mut program = LoadProgram::start(&[]).await;
     let began = Instant::now();
-    let delivered = count.clone();
-    let playing = tokio::task::spawn_blocking(move || {
-        let mut pipe = BufWriter::new(pipe);
-        let mut seen = Vec::new();
-        play(
-            &mut |line| pipe.write_all(line.as_bytes()).unwrap(),
-            &mut || seen.push(ProcessUsage::read(id)),
-            &delivered,
-        );
-        // The program ends when the pipe closes, so the last sample is taken before.
-        seen.push(ProcessUsage::read(id));
-        seen
-    });
-    let seen = playing.await.unwrap();
+    let seen = program.play(play).await;
     let time = began.elapsed();
-    let ended = tokio::task::spawn_blocking(move || wait(&mut observer));
-    ended.await.unwrap();
-    assert_eq!(count.load(Ordering::Relaxed), events);
+    program.finish(events).await;
     (seen, time)
-}
-
-fn wait(observer: &mut Child) {
-    assert!(observer.wait().unwrap().success());
 }

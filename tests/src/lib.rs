@@ -21,6 +21,7 @@ pub mod kafka;
 pub mod known_secrets;
 pub mod live_page;
 pub mod load;
+pub mod load_program;
 pub mod manifests;
 pub mod masking;
 pub mod measure;

@@ -127,6 +127,18 @@ impl PageStream {
         Some(Message { event, id, data })
     }
 
+    /// Reads the next message without looking at it. Returns false at the end of the stream.
+    pub async fn skip(&mut self) -> bool {
+        let mut lines = 0;
+        while let Some(line) = read_line(&mut self.lines).await {
+            lines += 1;
+            if line.is_empty() && lines > 1 {
+                return true;
+            }
+        }
+        false
+    }
+
     fn merge(&mut self, data: &Value) {
         for uid in data["gone"].as_array().into_iter().flatten() {
             let uid = uid.as_str().unwrap();

@@ -265,6 +265,8 @@ fn bench(args: &[String]) -> Result<(), Problem> {
             "scale",
             "--bench",
             "strangers",
+            "--bench",
+            "views",
         ])
         .args(args))
 }

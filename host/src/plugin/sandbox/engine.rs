@@ -23,6 +23,9 @@ const MAX_STACK_BYTES: usize = 512 * 1024;
 /// Bound of instances at a time: one for each thread that runs plugins, of two pipelines while one
 /// replaces the other, and some for loads.
 const MAX_INSTANCES: u32 = 40;
+/// Bound of the memories that stay mapped for the next instance of the same plugin: enough for eight plugins on
+/// two threads. Beyond it, an instance first unmaps the memory of another plugin.
+const MAX_WARM_INSTANCES: u32 = 16;
 /// Bounds of the core instances, memories and tables of one component.
 const MAX_CORE_INSTANCES: u32 = 64;
 const MAX_MEMORIES: u32 = 4;
@@ -215,13 +218,13 @@ fn pool() -> PoolingAllocationConfig {
         // else.
         //
         // Pages beyond the kept pages return to the system with the instance. The kept pages are
-        // not part of the budget: those of unused memories take 6 MiB at most.
+        // not part of the budget: those of unused memories take 3 MiB at most.
         //
         // `pagemap_scan` would clear only pages that were written. It is not used, because it
         // overlooks a page that is swapped out or being moved at that moment, and the next event
         // would see the bytes of that page.
         .linear_memory_keep_resident(192 * 1024)
-        .max_unused_warm_slots(MAX_INSTANCES)
+        .max_unused_warm_slots(MAX_WARM_INSTANCES)
         .table_keep_resident(4096);
     pool
 }
