@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bounds of the bodies.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,19 @@ pub(super) const LIMITS: BodyLimits = BodyLimits {
     bytes: 8 << 20,
     bodies: 4096,
 };
+/// Bytes of all bodies while nobody looks at the page: enough for the last 300 events of usual size.
+const UNWATCHED_BYTES: usize = 1 << 20;
+/// Time after the end of the last stream in which as many bodies are kept as for an open page: a page closes
+/// its stream while its tab is hidden.
+const WATCHED_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// Returns the bound of the bytes of all bodies, with so many open streams, and this time after the last one ended.
+pub(super) fn max_bytes(open_streams: usize, since_last: Option<Duration>) -> usize {
+    match open_streams > 0 || since_last.is_some_and(|since| since < WATCHED_TIME) {
+        true => LIMITS.bytes,
+        false => UNWATCHED_BYTES,
+    }
+}
 
 /// A body for some sinks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +61,14 @@ impl Bodies {
             remembered: VecDeque::new(),
             kept: VecDeque::new(),
             bytes: 0,
+        }
+    }
+
+    /// Changes the bound of the bytes. Drops the oldest bodies beyond it.
+    pub(super) fn limit_bytes(&mut self, bytes: usize) {
+        self.limits.bytes = bytes;
+        while self.bytes > self.limits.bytes {
+            self.drop_oldest();
         }
     }
 

@@ -52,6 +52,8 @@ struct Shown {
     sessions: Locked<Sessions>,
     /// The addresses of the open streams.
     streams: Locked<Vec<IpAddr>>,
+    /// When the last stream ended.
+    last_watched: Locked<Option<Instant>>,
 }
 
 /// An open stream. It counts until it is dropped.
@@ -86,6 +88,7 @@ impl LivePage {
             bodies: Locked::new(Bodies::new(bodies::LIMITS)),
             sessions: Locked::default(),
             streams: Locked::default(),
+            last_watched: Locked::default(),
         })))
     }
 
@@ -129,7 +132,10 @@ impl LivePage {
     /// Keeps the body of an event for these sinks.
     pub(crate) fn keep_body(&self, id: &str, sinks: &[String], body: &Bytes) {
         if let Some(shown) = &self.0 {
-            shown.bodies.lock().keep(id, sinks, body.clone());
+            let max_bytes = shown.max_body_bytes();
+            let mut bodies = shown.bodies.lock();
+            bodies.limit_bytes(max_bytes);
+            bodies.keep(id, sinks, body.clone());
         }
     }
 
@@ -191,6 +197,12 @@ impl LivePage {
 }
 
 impl Shown {
+    /// Returns the bound of the bytes of all bodies.
+    fn max_body_bytes(&self) -> usize {
+        let since_last = self.last_watched.lock().map(|last| last.elapsed());
+        bodies::max_bytes(self.streams.lock().len(), since_last)
+    }
+
     fn time(&self, now: Timestamp) -> Timestamp {
         let recorded = self.recorded.as_ref().map(|recorded| *recorded.lock());
         let recorded = recorded.filter(|recorded| *recorded > Timestamp::MIN);
@@ -263,6 +275,7 @@ impl Drop for StreamPermit {
             streams.swap_remove(own);
         }
         if streams.is_empty() {
+            *self.shown.last_watched.lock() = Some(Instant::now());
             self.shown.log.lock().drop_snapshot();
         }
     }

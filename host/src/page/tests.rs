@@ -1,4 +1,4 @@
-use super::bodies::{Bodies, BodyLimits};
+use super::bodies::{self, Bodies, BodyLimits};
 use super::stream_log::{LogLimits, StreamLog};
 use super::table::{LIMITS, Table, TableLimits};
 use super::*;
@@ -346,6 +346,31 @@ fn streams_are_bounded_in_all_and_for_each_address() {
     drop(permits);
     assert!(open(1).is_some());
     assert!(LivePage::default().stream(peer(1)).is_none());
+}
+
+#[test]
+fn few_bodies_are_kept_while_nobody_looks() {
+    let page = LivePage::open(Timestamp::UNIX_EPOCH, false);
+    let kept_of = |ids: std::ops::Range<usize>| {
+        for id in ids.clone() {
+            page.keep_body(&id.to_string(), &[], &vec![b'x'; 256 << 10].into());
+        }
+        let is_kept = |id: &usize| {
+            let bodies = page.bodies(&id.to_string());
+            bodies.iter().any(|kept| kept.body.is_some())
+        };
+        ids.filter(is_kept).count()
+    };
+    assert_eq!(kept_of(0..40), 4);
+    let stream = page.stream(IpAddr::from([127, 0, 0, 1]));
+    assert_eq!(kept_of(100..140), 32);
+    drop(stream);
+    assert_eq!(kept_of(200..240), 32);
+    let minutes = |minutes: u64| Some(Duration::from_secs(60 * minutes));
+    let max = bodies::LIMITS.bytes;
+    assert_eq!(bodies::max_bytes(0, minutes(14)), max);
+    assert!(bodies::max_bytes(0, minutes(16)) < max);
+    assert_eq!(bodies::max_bytes(1, minutes(16)), max);
 }
 
 proptest! {
