@@ -1,9 +1,14 @@
 //! Restricts the files of the observer to its own user and to the group of their folder; the volume
 //! determines this group. Other users get no rights, whatever the umask of the process is.
+//!
+//! On a volume for a group, a process of another user continues with the files of an earlier one: a cluster may give each
+//! pod another user (OpenShift does so for each namespace).
 
-use std::fs::{DirBuilder, File, Metadata, Permissions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::Path;
 use tracing::{info, warn};
 
@@ -94,20 +99,76 @@ fn set_mode(path: &Path, metadata: &Metadata, mode: u32) -> io::Result<()> {
     std::fs::set_permissions(path, Permissions::from_mode(wanted))
 }
 
-/// Opens or creates a file and removes the rights of other users.
+/// Opens or creates a file for writing and removes the rights of other users. If another user wrote the file and
+/// the group may only read it, as version 0.1.0 left its files, replaces it by a copy first.
 ///
 /// # Errors
 ///
-/// The file cannot be opened.
+/// The file cannot be opened, or not copied.
 pub(crate) fn open_restricted(
     folder: &Path,
     path: &Path,
-    options: &mut std::fs::OpenOptions,
+    options: &mut OpenOptions,
 ) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let file = options.mode(0o660).open(path)?;
+    options.mode(0o660);
+    let file = match options.open(path) {
+        Err(refused) if refused.kind() == io::ErrorKind::PermissionDenied => {
+            replace_by_copy(folder, path, refused)?;
+            options.open(path)?
+        }
+        opened => opened?,
+    };
     restrict_file(folder, path);
     Ok(file)
+}
+
+/// Opens or creates a file that serves only as a lock. It is never replaced, because another process may hold the
+/// lock on it. A file that may only be read can be locked as well.
+///
+/// # Errors
+///
+/// The file can be opened neither for writing nor for reading.
+pub(crate) fn open_lock(folder: &Path, path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o660);
+    match options.open(path) {
+        // The file of another user. Its permissions do not matter: it is empty.
+        Err(refused) if refused.kind() == io::ErrorKind::PermissionDenied => {
+            File::open(path).map_err(|_| refused)
+        }
+        Err(error) => Err(error),
+        Ok(file) => {
+            restrict_file(folder, path);
+            Ok(file)
+        }
+    }
+}
+
+/// Replaces a file by a durable copy that belongs to this process. `refused` is the error of opening the file itself;
+/// it is returned if the process may not read the file, or may not create files in the folder.
+fn replace_by_copy(folder: &Path, path: &Path, refused: io::Error) -> io::Result<()> {
+    let is_file = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let Some(mut from) = File::open(path).ok().filter(|_| is_file) else {
+        return Err(refused);
+    };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".copy");
+    let copy = folder.join(name);
+    // An earlier process may have been killed while it copied.
+    std::fs::remove_file(&copy).ok();
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let Ok(mut to) = options.open(&copy) else {
+        return Err(refused);
+    };
+    let copied = io::copy(&mut from, &mut to)
+        .and_then(|_| to.sync_all())
+        .and_then(|()| std::fs::rename(&copy, path))
+        .and_then(|()| File::open(folder)?.sync_all());
+    if copied.is_err() {
+        std::fs::remove_file(&copy).ok();
+    }
+    copied
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The program of the container image: static, as another user than root, on a read-only root file
+//! The program of the container image: static, as a user that the image does not know, on a read-only root file
 //! system. `cargo xtask image --check` runs this suite.
 use serde_json::json;
-use std::os::unix::fs::chown;
-use std::path::PathBuf;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use step_observer_tests::admin::get;
 use step_observer_tests::path;
@@ -13,8 +14,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-/// The user of the image.
-const USER: u32 = 65532;
+/// A user as OpenShift chooses it, one for each namespace: it is not in the image's `/etc/passwd`, its group is root, and
+/// volumes are of a further group. What works as this user works as the image's own, too.
+const USER: u32 = 1_000_660_000;
 
 /// Shell script that starts the program as a container runtime would: with private mounts, a
 /// read-only root, and another user. Uses `exec`, so that the process keeps its id. `$1` is the
@@ -23,7 +25,7 @@ const ENTER: &str = r#"
     mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
     mount -t proc proc "$1/proc" && mount --bind "$2" "$1/tmp" &&
     root=$1 && shift 2 &&
-    exec chroot --userspec=65532:65532 "$root" /usr/local/bin/step-observer "$@""#;
+    exec chroot --userspec=1000660000:0 --groups=1000660000 "$root" /usr/local/bin/step-observer "$@""#;
 
 /// The image, and the folder that is mounted as /tmp.
 struct Image {
@@ -39,7 +41,9 @@ impl Image {
         std::fs::create_dir_all(root.join("proc")).unwrap();
         std::fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
         let tmp = tempfile::tempdir().unwrap();
-        chown(tmp.path(), Some(USER), Some(USER)).unwrap();
+        // A volume belongs to root and to the group of the pod.
+        chown(tmp.path(), Some(0), Some(USER)).unwrap();
+        set_mode(tmp.path(), 0o2770);
         Self { root, tmp }
     }
 
@@ -47,7 +51,8 @@ impl Image {
     fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         let file = self.tmp.path().join(name);
         std::fs::write(&file, content).unwrap();
-        chown(&file, Some(USER), Some(USER)).unwrap();
+        chown(&file, Some(0), Some(USER)).unwrap();
+        set_mode(&file, 0o640);
     }
 
     /// Writes a recording and its logs to /tmp.
@@ -77,6 +82,10 @@ impl Image {
         let ended = tokio::time::timeout(PATIENCE, self.command(args).output());
         ended.await.expect("it ends").unwrap()
     }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
 fn text(bytes: &[u8]) -> &str {

@@ -267,7 +267,7 @@ fn looked_at(of: Of, pod: &Value) -> Vec<String> {
 }
 
 /// Names of the rules that a pod does not meet.
-fn violated(pod: &Value) -> Vec<&'static str> {
+pub(super) fn violated(pod: &Value) -> Vec<&'static str> {
     let violated = RESTRICTED.iter().filter(|rule| {
         looked_at(rule.of, pod).iter().any(|place| {
             let value = pod.pointer(&format!("{place}{}", rule.field));
@@ -323,7 +323,6 @@ fn every_pod_is_restricted() {
             container["securityContext"]["readOnlyRootFilesystem"], true,
             "{form}"
         );
-        assert_eq!(pod["securityContext"]["runAsUser"], 65532, "{form}");
         assert!(
             container["resources"]["limits"]["memory"].is_string(),
             "{form}"
@@ -341,6 +340,40 @@ fn every_pod_is_restricted() {
             .unwrap();
         let enforced = &namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
         assert_eq!(enforced, "restricted");
+    }
+}
+
+/// Fields by which a pod would choose its own user or group. OpenShift's constraint `restricted-v2` (MustRunAsRange,
+/// MustRunAs) refuses a pod whose choice is outside of the range of its namespace. The user of the image is number 65532, so
+/// `runAsNonRoot` can be checked without any of them.
+const CHOICES: [&str; 5] = [
+    "runAsUser",
+    "runAsGroup",
+    "supplementalGroups",
+    "seLinuxOptions",
+    "fsGroup",
+];
+
+#[test]
+fn only_volumes_have_a_fixed_group_and_nothing_is_fixed_for_openshift() {
+    for (form, pod) in available!(pods()) {
+        let containers = pod["containers"].as_array().unwrap().iter();
+        for container in containers {
+            for choice in CHOICES {
+                assert_eq!(container["securityContext"][choice], Value::Null, "{form}");
+            }
+        }
+        let chosen: Vec<&str> = CHOICES
+            .into_iter()
+            .filter(|choice| !pod["securityContext"][*choice].is_null())
+            .collect();
+        let has_volume = form.ends_with("/durable") || form.ends_with("/sharded");
+        let expected: &[&str] = if has_volume { &["fsGroup"] } else { &[] };
+        assert_eq!(chosen, expected, "{form}");
+        if has_volume {
+            // The group of a journal of version 0.1.0.
+            assert_eq!(pod["securityContext"]["fsGroup"], 65532, "{form}");
+        }
     }
 }
 

@@ -1,9 +1,13 @@
 //! A journal and a history that version 0.1.0 wrote, opened by the program of today.
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
+use step_observer_tests::available;
 use step_observer_tests::journaled::dead_letters;
 use step_observer_tests::path;
+use step_observer_tests::peer::Missing;
 use step_observer_tests::program::Program;
 use step_observer_tests::sink::{HttpSink, Request};
 
@@ -70,6 +74,111 @@ async fn a_journal_of_version_0_1_0_is_opened_and_its_events_are_delivered() {
     replay(&sink, folder).await;
     let delivered: Vec<Value> = sink.requests().iter().map(as_stored).collect();
     assert_eq!(delivered, stored("delivered.jsonl"));
+}
+
+/// The user of the image, and one that OpenShift would choose.
+const OF_IMAGE: u32 = 65532;
+const OF_OPENSHIFT: u32 = 1_000_660_000;
+/// Group of the volume (`fsGroup`).
+const OF_VOLUME: u32 = 65532;
+
+/// Starts the program as another user, in the group of the volume and in the group root, as OpenShift does. The shell
+/// opens the program while it is root, so that the folders above it may be closed to other users.
+const AS_USER: &str = r#"
+    program=$1 && user=$2 && group=$3 && shift 3 &&
+    exec setpriv --reuid "$user" --regid 0 --groups "$group" --inh-caps=-all \
+        --bounding-set=-all --no-new-privs -- /proc/self/fd/9 "$@" 9<"$program""#;
+
+/// Checks that this process may become other users.
+fn other_users() -> Result<(), Missing> {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    match is_root {
+        true => Ok(()),
+        false => Err(Missing::new(
+            "only root may become another user",
+            "run this test as root",
+        )),
+    }
+}
+
+/// Replays the recording from which the journal was made, as another user. `volume` has the recording and the journal.
+async fn replay_as(user: u32, sink: &HttpSink, volume: &Path) {
+    let output = tokio::process::Command::new("sh")
+        .args(["-c", AS_USER, "sh"])
+        .arg(Program::path())
+        .args([user, OF_VOLUME].map(|number| number.to_string()))
+        .arg("replay")
+        .arg(volume.join("a-success.jsonl"))
+        .args(["--to", &sink.url, "--journal"])
+        .arg(volume.join("journal"))
+        .output()
+        .await
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{user}: {log}");
+}
+
+#[tokio::test]
+async fn a_journal_of_version_0_1_0_is_continued_by_another_user_of_its_group() {
+    available!(other_users());
+    // The modes that 0.1.0 left, then those that a kubelet sets when it gives a volume to a group.
+    for mode in [0o644, 0o664] {
+        let volume = tempfile::tempdir().unwrap();
+        let volume = volume.path();
+        let journal = volume.join("journal");
+        std::fs::create_dir(&journal).unwrap();
+        let from = std::fs::read_dir(path("corpus/journal-0.1.0/journal")).unwrap();
+        for entry in from.map(Result::unwrap) {
+            std::fs::copy(entry.path(), journal.join(entry.file_name())).unwrap();
+        }
+        for name in ["lock", "plugin-calls"] {
+            std::fs::write(journal.join(name), "").unwrap();
+        }
+        let names = || -> BTreeSet<_> {
+            let files = std::fs::read_dir(&journal).unwrap();
+            files.map(|entry| entry.unwrap().path()).collect()
+        };
+        for file in names() {
+            std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+            chown(&file, Some(OF_IMAGE), Some(OF_VOLUME)).unwrap();
+        }
+        let recording = "a-success.jsonl";
+        let copied = volume.join(recording);
+        std::fs::copy(path(&format!("recordings/{recording}")), &copied).unwrap();
+        for (open, group, mode) in [
+            (volume, 0, 0o755),
+            (&copied, 0, 0o644),
+            (&journal, OF_VOLUME, 0o2775),
+        ] {
+            chown(open, Some(0), Some(group)).unwrap();
+            std::fs::set_permissions(open, Permissions::from_mode(mode)).unwrap();
+        }
+        let before = names();
+
+        // The waiting events are delivered, once, and each user continues after the other.
+        let sink = HttpSink::start(Vec::new()).await;
+        replay_as(OF_OPENSHIFT, &sink, volume).await;
+        let delivered: Vec<Value> = sink.requests().iter().map(as_stored).collect();
+        assert!(delivered.len() > 2, "{mode:o}: {delivered:#?}");
+        assert_eq!(
+            stored("delivered.jsonl")[..delivered.len()],
+            delivered,
+            "{mode:o}"
+        );
+        replay_as(OF_IMAGE, &sink, volume).await;
+        replay_as(OF_OPENSHIFT + 1, &sink, volume).await;
+        assert_eq!(sink.requests().len(), delivered.len(), "{mode:o}");
+        let is_left = |file: &std::path::PathBuf| file.to_string_lossy().ends_with(".copy");
+        assert!(!names().iter().any(is_left), "{mode:o}");
+        for file in before
+            .iter()
+            .filter(|file| file.ends_with("000000000000.journal"))
+        {
+            let metadata = std::fs::metadata(file).unwrap();
+            assert_eq!(metadata.gid(), OF_VOLUME, "{mode:o}");
+            assert_eq!(metadata.mode() & 0o777, 0o660, "{mode:o}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::frame::{self, ANY_SEGMENT_HEADER, Parsed, SEGMENT_HEADER};
 use super::index::JournalIndex;
 use crate::file_permissions;
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -199,10 +199,7 @@ fn lock(folder: &Path) -> Result<File, JournalError> {
         folder: folder.to_owned(),
         source,
     };
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true);
-    let file = file_permissions::open_restricted(folder, &folder.join(LOCK_FILE), &mut options)
-        .map_err(failed)?;
+    let file = file_permissions::open_lock(folder, &folder.join(LOCK_FILE)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(JournalError::Locked {

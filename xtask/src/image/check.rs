@@ -59,20 +59,23 @@ fn in_container(container: &str) -> Result<(), Problem> {
         )?;
     }
     step("running it with buildah");
-    let version = output(buildah().args([
-        "run",
-        "--isolation",
-        "chroot",
-        "--user",
-        "65532:65532",
-        container,
-        "--",
-        "/usr/local/bin/step-observer",
-        "-V",
-    ]))?;
-    let wanted = concat!("step-observer ", env!("CARGO_PKG_VERSION"));
-    expect("-V", &version, wanted)?;
-    step("running it with a root file system that is read only");
+    // The image's own user, and one that OpenShift would choose.
+    for user in ["65532:65532", "1000660000:0"] {
+        let version = output(buildah().args([
+            "run",
+            "--isolation",
+            "chroot",
+            "--user",
+            user,
+            container,
+            "--",
+            "/usr/local/bin/step-observer",
+            "-V",
+        ]))?;
+        let wanted = concat!("step-observer ", env!("CARGO_PKG_VERSION"));
+        expect(&format!("-V as {user}"), &version, wanted)?;
+    }
+    step("running it as an unknown user, with a root file system that is read only");
     // Runs the suite `image`, which brings receivers, certificates and recordings.
     run(cargo()
         .current_dir(root())

@@ -9,7 +9,7 @@ use crate::file_permissions;
 use crate::locked::Locked;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -62,19 +62,14 @@ impl CrashRecord {
     /// The file cannot be read or written.
     pub fn open(folder: &Path, boot: Option<&str>) -> Result<Self, CrashError> {
         let path = folder.join(CALLS_FILE);
-        let opened = Self::open_file(&path, boot);
-        let opened = opened.map_err(|source| CrashError {
-            path: path.clone(),
-            source,
-        })?;
-        file_permissions::restrict_file(folder, &path);
-        Ok(opened)
+        let opened = Self::open_file(folder, &path, boot);
+        opened.map_err(|source| CrashError { path, source })
     }
 
-    fn open_file(path: &Path, boot: Option<&str>) -> io::Result<Self> {
+    fn open_file(folder: &Path, path: &Path, boot: Option<&str>) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let file = options.mode(0o660).open(path)?;
+        let file = file_permissions::open_restricted(folder, path, &mut options)?;
         let boot = Header::stopped(boot.unwrap_or_default());
         let mut bytes = vec![0; FILE_BYTES];
         let read = read_at(&file, &mut bytes)?;
