@@ -1,15 +1,21 @@
 //! A journal and a history that version 0.1.0 wrote, opened by the program of today.
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
+use std::process::Stdio;
+use step_observer_tests::admin::get;
 use step_observer_tests::available;
+use step_observer_tests::deployed::kubeconfig;
 use step_observer_tests::journaled::dead_letters;
 use step_observer_tests::path;
 use step_observer_tests::peer::Missing;
-use step_observer_tests::program::Program;
-use step_observer_tests::sink::{HttpSink, Request};
+use step_observer_tests::program::{Program, send_signal, wait_for_line};
+use step_observer_tests::sink::{HttpSink, PATIENCE, Request};
+use step_observer_tests::tls::Authority;
+use tokio::process::Command;
 
 fn stored(file: &str) -> Vec<Value> {
     let file = path(&format!("corpus/journal-0.1.0/{file}"));
@@ -101,21 +107,59 @@ fn other_users() -> Result<(), Missing> {
     }
 }
 
-/// Replays the recording from which the journal was made, as another user. `volume` has the recording and the journal.
-async fn replay_as(user: u32, sink: &HttpSink, volume: &Path) {
-    let output = tokio::process::Command::new("sh")
+fn program_as(user: u32, args: &[&OsStr]) -> Command {
+    let mut command = Command::new("sh");
+    command
         .args(["-c", AS_USER, "sh"])
         .arg(Program::path())
         .args([user, OF_VOLUME].map(|number| number.to_string()))
-        .arg("replay")
-        .arg(volume.join("a-success.jsonl"))
-        .args(["--to", &sink.url, "--journal"])
-        .arg(volume.join("journal"))
-        .output()
-        .await
-        .unwrap();
+        .args(args)
+        .kill_on_drop(true);
+    command
+}
+
+/// Replays the recording from which the journal was made, as another user. `volume` has the recording and the journal.
+async fn replay_as(user: u32, sink: &HttpSink, volume: &Path) {
+    let (recording, journal) = (volume.join("a-success.jsonl"), volume.join("journal"));
+    let [replay, to, journal_option] = ["replay", "--to", "--journal"].map(OsStr::new);
+    let args = [
+        replay,
+        recording.as_os_str(),
+        to,
+        OsStr::new(&sink.url),
+        journal_option,
+        journal.as_os_str(),
+    ];
+    let output = program_as(user, &args).output().await.unwrap();
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{user}: {log}");
+}
+
+/// Starts an observer without a cluster as another user, until its plugins are known, and ends it.
+async fn run_as(user: u32, volume: &Path) {
+    let journal = volume.join("journal");
+    let options =
+        "run --to stdout --admin 127.0.0.1:0 --log error,step_observer::admin=info --journal";
+    let mut args: Vec<&OsStr> = options.split(' ').map(OsStr::new).collect();
+    args.push(journal.as_os_str());
+    let kubeconfig = kubeconfig(volume, "https://127.0.0.1:1", &Authority::default());
+    std::fs::set_permissions(&kubeconfig, Permissions::from_mode(0o644)).unwrap();
+    let mut observer = program_as(user, &args)
+        .env("KUBECONFIG", kubeconfig)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let line = wait_for_line(&mut observer, "address=").await;
+    let address = line.split("address=").nth(1).unwrap().trim();
+    let (status, missing) = get(address, "/readyz").await;
+    assert_eq!(
+        (status, missing.as_str()),
+        (503, "not ready: the first lists are not complete\n")
+    );
+    send_signal("TERM", observer.id().unwrap());
+    let ended = tokio::time::timeout(PATIENCE, observer.wait()).await;
+    assert_eq!(ended.unwrap().unwrap().code(), Some(0));
 }
 
 #[tokio::test]
@@ -133,6 +177,10 @@ async fn a_journal_of_version_0_1_0_is_continued_by_another_user_of_its_group() 
         }
         for name in ["lock", "plugin-calls"] {
             std::fs::write(journal.join(name), "").unwrap();
+        }
+        if mode == 0o644 {
+            // A process was killed while it copied.
+            std::fs::write(journal.join("000000000000.journal.copy"), "part").unwrap();
         }
         let names = || -> BTreeSet<_> {
             let files = std::fs::read_dir(&journal).unwrap();
@@ -168,6 +216,12 @@ async fn a_journal_of_version_0_1_0_is_continued_by_another_user_of_its_group() 
         replay_as(OF_IMAGE, &sink, volume).await;
         replay_as(OF_OPENSHIFT + 1, &sink, volume).await;
         assert_eq!(sink.requests().len(), delivered.len(), "{mode:o}");
+        if mode == 0o644 {
+            run_as(OF_OPENSHIFT, volume).await;
+            let calls = std::fs::metadata(journal.join("plugin-calls")).unwrap();
+            assert_eq!((calls.uid(), calls.gid()), (OF_OPENSHIFT, OF_VOLUME));
+            assert_ne!(calls.len(), 0);
+        }
         let is_left = |file: &std::path::PathBuf| file.to_string_lossy().ends_with(".copy");
         assert!(!names().iter().any(is_left), "{mode:o}");
         for file in before
