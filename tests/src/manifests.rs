@@ -146,3 +146,37 @@ pub fn config(objects: &[Value]) -> &str {
         .find(|map| map["metadata"]["name"] == "step-observer");
     text(&map.unwrap()["data"]["config.yaml"])
 }
+
+/// Parses an object as its Kubernetes type, and returns the parsed content: without the fields that Kubernetes does not know. `None`
+/// for kinds of other projects.
+///
+/// # Panics
+///
+/// If the kind is new.
+#[must_use]
+pub fn understood(object: &Value) -> Option<Value> {
+    use k8s_openapi::api::{apps, core, networking, policy, rbac};
+    use k8s_openapi::serde::{Serialize, de::DeserializeOwned};
+    fn typed<T: DeserializeOwned + Serialize>(object: &Value) -> Value {
+        let read: T = serde_json::from_value(object.clone()).unwrap();
+        serde_json::to_value(read).unwrap()
+    }
+    let read = match text(&object["kind"]) {
+        "Namespace" => typed::<core::v1::Namespace>,
+        "ServiceAccount" => typed::<core::v1::ServiceAccount>,
+        "ConfigMap" => typed::<core::v1::ConfigMap>,
+        "Service" => typed::<core::v1::Service>,
+        "Deployment" => typed::<apps::v1::Deployment>,
+        "StatefulSet" => typed::<apps::v1::StatefulSet>,
+        "PodDisruptionBudget" => typed::<policy::v1::PodDisruptionBudget>,
+        "NetworkPolicy" => typed::<networking::v1::NetworkPolicy>,
+        "ClusterRole" => typed::<rbac::v1::ClusterRole>,
+        "ClusterRoleBinding" => typed::<rbac::v1::ClusterRoleBinding>,
+        "Role" => typed::<rbac::v1::Role>,
+        "RoleBinding" => typed::<rbac::v1::RoleBinding>,
+        // Kinds of other projects, which have no types here.
+        "ServiceMonitor" | "PrometheusRule" | "SinkBinding" => return None,
+        other => panic!("{other} is new: read it here"),
+    };
+    Some(read(object))
+}

@@ -147,7 +147,7 @@ fn documents() -> Vec<(PathBuf, String)> {
         path("../guest-sdk/README.md"),
         path("../guest-sdk/wit/README.md"),
     ];
-    for folder in ["..", "../docs", "../deploy", "../tests"] {
+    for folder in ["..", "../docs", "../deploy", "../deploy/chart", "../tests"] {
         let entries = std::fs::read_dir(path(folder)).unwrap();
         files.extend(
             entries

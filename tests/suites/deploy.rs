@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use step_observer_tests::available;
 use step_observer_tests::manifests::{
     components, config, copy_deploy, documents, kubectl, list, of_kind, render, rendered, text,
-    workload,
+    understood, workload,
 };
 use step_observer_tests::path;
 use step_observer_tests::program::Program;
@@ -22,34 +22,6 @@ fn bytes(quantity: &Value) -> u64 {
         other => panic!("{other}"),
     };
     digits.parse::<u64>().unwrap() * unit
-}
-
-/// Parses an object as its Kubernetes type, and returns the parsed content.
-fn understood(object: &Value) -> Option<Value> {
-    use k8s_openapi::api::{apps, core, networking, policy, rbac};
-    use k8s_openapi::serde::{Serialize, de::DeserializeOwned};
-    fn typed<T: DeserializeOwned + Serialize>(object: &Value) -> Value {
-        let read: T = serde_json::from_value(object.clone()).unwrap();
-        serde_json::to_value(read).unwrap()
-    }
-    let read = match text(&object["kind"]) {
-        "Namespace" => typed::<core::v1::Namespace>,
-        "ServiceAccount" => typed::<core::v1::ServiceAccount>,
-        "ConfigMap" => typed::<core::v1::ConfigMap>,
-        "Service" => typed::<core::v1::Service>,
-        "Deployment" => typed::<apps::v1::Deployment>,
-        "StatefulSet" => typed::<apps::v1::StatefulSet>,
-        "PodDisruptionBudget" => typed::<policy::v1::PodDisruptionBudget>,
-        "NetworkPolicy" => typed::<networking::v1::NetworkPolicy>,
-        "ClusterRole" => typed::<rbac::v1::ClusterRole>,
-        "ClusterRoleBinding" => typed::<rbac::v1::ClusterRoleBinding>,
-        "Role" => typed::<rbac::v1::Role>,
-        "RoleBinding" => typed::<rbac::v1::RoleBinding>,
-        // Kinds of other projects, which have no types here.
-        "ServiceMonitor" | "PrometheusRule" | "SinkBinding" => return None,
-        other => panic!("{other} is new: read it here"),
-    };
-    Some(read(object))
 }
 
 #[test]
@@ -433,4 +405,23 @@ fn commands_of_the_readme_render() {
     for name in components() {
         assert!(readme.contains(&format!("| `{name}` |")), "{name}");
     }
+}
+
+#[test]
+fn the_kustomization_for_openshift_pipelines_renders() {
+    available!(kubectl());
+    let document = std::fs::read_to_string(path("../docs/install.md")).unwrap();
+    let shown = document.split("```yaml\n# kustomization.yaml\n").nth(1);
+    let shown = shown.unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    copy_deploy(&folder.path().join("step-observer/deploy"));
+    std::fs::write(folder.path().join("kustomization.yaml"), shown).unwrap();
+    let objects = render(folder.path());
+    let moved = objects
+        .iter()
+        .filter(|object| object["metadata"]["namespace"] == "openshift-pipelines");
+    let kinds: Vec<&str> = moved.map(|object| text(&object["kind"])).collect();
+    assert_eq!(kinds, ["Role", "RoleBinding"]);
+    let pod = &workload(&objects)["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["fsGroup"], Value::Null);
 }

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::api_server::authorise::{rights, take_apart, without};
+use step_observer_tests::available;
 use step_observer_tests::events::{finished_run, plugin_config_map};
+use step_observer_tests::helm::{self, Case};
 use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::path;
 use step_observer_tests::plugins::stamp;
@@ -70,10 +72,30 @@ fn observer(server: &ApiServer) -> Observer {
 
 #[tokio::test]
 async fn with_the_granted_rights_everything_works_and_each_is_used() {
+    each_is_used(&granted(), "").await;
+}
+
+#[tokio::test]
+async fn roles_of_the_chart_in_chosen_namespaces_are_enough_and_each_is_used() {
+    let cluster = json!({"namespaces": ["b-fail", "a-success"]});
+    let case = Case::new(json!({"config": {"cluster": cluster}}));
+    let chart = available!(helm::render(&[case])).remove(0).unwrap();
+    let granted = take_apart(&chart.objects);
+    assert!(
+        rights(&granted)
+            .iter()
+            .all(|right| right.starts_with("Role "))
+    );
+    each_is_used(&granted, &format!("cluster: {cluster}\n")).await;
+}
+
+/// Checks that an observer with this configuration needs all of these rights, and no other.
+async fn each_is_used(granted: &[Value], config: &str) {
     let sink = HttpSink::start(vec![]).await;
-    let granted = granted();
-    let server = cluster(&granted, &sink).await;
-    let observer = observer(&server);
+    let server = cluster(granted, &sink).await;
+    let config = format!("{UNLIMITED_LOOK_BACK}{config}");
+    let observer =
+        Observer::with_config(&server, &config, &["--plugin-namespace", "step-observer"]);
     let listed = expected_ids("b-fail").len();
     sink.wait_for(listed).await;
     for request in sink.requests() {
@@ -96,7 +118,7 @@ async fn with_the_granted_rights_everything_works_and_each_is_used() {
     sink.wait_for(listed + expected_ids("a-success").len())
         .await;
     assert_eq!(sink.requests()[listed].header("ce-stamp"), "second");
-    server.wait_for_rights(&rights(&granted)).await;
+    server.wait_for_rights(&rights(granted)).await;
     assert_eq!(server.denials(), Vec::<String>::new());
     let (code, log) = observer.stop().await;
     assert_eq!(code, Some(0), "{log}");

