@@ -1,14 +1,30 @@
-//! `cargo xtask install-yaml`: one file for `kubectl apply -f`, with everything of the overlay `redact`.
+//! `cargo xtask install-yaml`: one file for `kubectl apply -f`, with everything of the overlay `redact`. It is put together without
+//! kustomize, because the kubectl of some systems is too old for `deploy`; a test compares the two.
 
-use crate::run::{Problem, output, root, target_dir};
-use std::path::PathBuf;
-use std::process::Command;
+use crate::run::{Problem, root};
+use std::fmt::Write as _;
+use std::fs;
 
-/// The overlay that the file holds: secrets are masked in every event.
-const OVERLAY: &str = "deploy/overlays/redact";
+/// The objects, and the order of their files.
+const BASE: &str = "deploy/base/kustomization.yaml";
 
-/// The image of the overlay, which nobody can pull.
-const PLACEHOLDER: &str = concat!("image: step-observer:", env!("CARGO_PKG_VERSION"));
+/// The configuration: secrets are masked in every event.
+const CONFIG: &str = "deploy/components/redact/config.yaml";
+
+/// The ConfigMap that kustomize generates, without its data.
+const CONFIG_MAP: &str = "\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: step-observer
+  namespace: step-observer
+  labels: {app.kubernetes.io/name: step-observer}
+data:
+  config.yaml: |
+";
+
+/// The line with the image, which kustomize replaces, too.
+const PLACEHOLDER: &str = "image: step-observer\n";
 
 /// First lines of the file.
 const HEAD: &str = "\
@@ -30,27 +46,50 @@ pub(crate) fn print(args: &[String]) -> Result<(), Problem> {
         }
     };
     let image = checked(image).map_err(|why| Problem(format!("--image {image:?}: {why}")))?;
-    let rendered = output(
-        Command::new(kubectl())
-            .arg("kustomize")
-            .arg(root().join(OVERLAY)),
-    )
-    .map_err(|Problem(why)| {
-        Problem(format!(
-            "{why} (kubectl: `cargo xtask receivers`, or Debian's kubernetes-client)"
-        ))
-    })?;
-    print!("{}", with_image(&rendered, image)?);
+    let mut documents = vec![config_map(&read(CONFIG)?)];
+    for file in resources(&read(BASE)?) {
+        documents.push(read(&format!("deploy/base/{file}"))?);
+    }
+    print!("{}", with_image(&joined(&documents), image)?);
     Ok(())
 }
 
-/// Returns the path of kubectl: the one that `cargo xtask receivers` unpacked, or that of the machine.
-fn kubectl() -> PathBuf {
-    let unpacked = target_dir().join("receivers/kubectl/usr/bin/kubectl");
-    match unpacked.is_file() {
-        true => unpacked,
-        false => PathBuf::from("kubectl"),
-    }
+fn read(file: &str) -> Result<String, Problem> {
+    let file = root().join(file);
+    fs::read_to_string(&file).map_err(|error| Problem(format!("{}: {error}", file.display())))
+}
+
+/// Returns the files that a kustomization lists as its resources.
+fn resources(kustomization: &str) -> Vec<&str> {
+    let after = kustomization
+        .lines()
+        .skip_while(|line| *line != "resources:");
+    after
+        .skip(1)
+        .map_while(|line| line.strip_prefix("- "))
+        .collect()
+}
+
+/// Returns the ConfigMap with this configuration file.
+fn config_map(config: &str) -> String {
+    config.lines().fold(CONFIG_MAP.to_owned(), |mut map, line| {
+        let indented = if line.is_empty() { "" } else { "    " };
+        writeln!(map, "{indented}{line}").ok();
+        map
+    })
+}
+
+/// Joins documents. The Namespace comes first: the others are in it.
+fn joined(documents: &[String]) -> String {
+    let (namespaces, others): (Vec<&String>, Vec<&String>) = documents
+        .iter()
+        .partition(|document| document.contains("kind: Namespace\n"));
+    let all: Vec<&str> = namespaces
+        .into_iter()
+        .chain(others)
+        .map(|document| document.as_str())
+        .collect();
+    all.join("---\n")
 }
 
 /// Returns the image if a cluster can pull it: with registry or path, and with tag or digest. The characters are those of the
@@ -84,12 +123,17 @@ fn checked(image: &str) -> Result<&str, String> {
 }
 
 /// Replaces the placeholder, which must be there once.
-fn with_image(rendered: &str, image: &str) -> Result<String, Problem> {
-    let (before, after) = rendered
+fn with_image(documents: &str, image: &str) -> Result<String, Problem> {
+    let (before, after) = documents
         .split_once(PLACEHOLDER)
-        .filter(|(_, after)| after.starts_with('\n') && !after.contains(PLACEHOLDER))
-        .ok_or_else(|| Problem(format!("{OVERLAY} does not have `{PLACEHOLDER}` once")))?;
-    Ok(format!("{HEAD}{before}image: \"{image}\"{after}"))
+        .filter(|(_, after)| !after.contains(PLACEHOLDER))
+        .ok_or_else(|| {
+            Problem(format!(
+                "{BASE} does not have `{}` once",
+                PLACEHOLDER.trim()
+            ))
+        })?;
+    Ok(format!("{HEAD}{before}image: \"{image}\"\n{after}"))
 }
 
 #[cfg(test)]
@@ -129,11 +173,22 @@ mod tests {
 
     #[test]
     fn the_placeholder_is_replaced_once_in_quotes() {
-        let text = with_image(&format!("a:\n  {PLACEHOLDER}\nb: c\n"), "r.io/x:1");
+        let text = with_image(&format!("a:\n  {PLACEHOLDER}b: c\n"), "r.io/x:1");
         let text = text.ok().unwrap();
         assert_eq!(text, format!("{HEAD}a:\n  image: \"r.io/x:1\"\nb: c\n"));
         assert!(with_image("a: b\n", "r.io/x:1").is_err());
-        assert!(with_image(&format!("{PLACEHOLDER}\n{PLACEHOLDER}\n"), "r.io/x:1").is_err());
-        assert!(with_image(&format!("{PLACEHOLDER}-rc\n"), "r.io/x:1").is_err());
+        assert!(with_image(&format!("{PLACEHOLDER}{PLACEHOLDER}"), "r.io/x:1").is_err());
+    }
+
+    #[test]
+    fn documents_are_listed_indented_and_begin_with_the_namespace() {
+        let list = "kind: Kustomization\nresources:\n- a.yaml\n- b.yaml\nimages:\n- name: x\n";
+        assert_eq!(resources(list), ["a.yaml", "b.yaml"]);
+        assert_eq!(
+            config_map("a: |\n\n  b\n"),
+            format!("{CONFIG_MAP}    a: |\n\n      b\n")
+        );
+        let documents = ["kind: Role\n", "kind: Namespace\n"].map(str::to_owned);
+        assert_eq!(joined(&documents), "kind: Namespace\n---\nkind: Role\n");
     }
 }

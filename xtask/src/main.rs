@@ -28,7 +28,7 @@ cargo xtask COMMAND
   build    build the plugins and the program with them in it: target/debug/step-observer, or with
            --release target/release/step-observer; --features kafka and other options of cargo build
   install  the same as `cargo install`: to ~/.cargo/bin, or --root DIR; and other options of cargo install
-  install-yaml  print all objects as one file for kubectl apply -f: --image REGISTRY/NAME:TAG; needs kubectl
+  install-yaml  print all objects as one file for kubectl apply -f: --image REGISTRY/NAME:TAG
   check    formatting, lints, documentation, crates, drift of generated files
   deny     licences, bans and sources of crates, by cargo-deny (deny.toml)
   notices  print the licences of what is linked into the program and its plugins
