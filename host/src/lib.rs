@@ -20,6 +20,7 @@ pub mod locked;
 pub mod logs;
 pub mod metrics;
 pub mod observe;
+pub mod observer_client;
 pub mod page;
 pub mod plugin;
 pub mod prepare;

@@ -76,6 +76,7 @@ mod step_metrics;
 mod stopping;
 mod stored_journal;
 mod swap;
+mod tap;
 mod tenant;
 mod tidy;
 mod tidy_kit;

@@ -3,11 +3,13 @@
 pub(super) mod plugin;
 pub(super) mod record;
 pub(super) mod redact;
+pub(super) mod tap;
 mod values;
 
 use self::plugin::PluginCommand;
 use self::record::RecordArgs;
 use self::redact::RedactArgs;
+use self::tap::TapArgs;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::net::SocketAddr;
@@ -67,6 +69,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  step-observer run --plugin bundled:redact-secrets --to http://broker.example/ci"
     )]
     Run(RunArgs),
+    /// Show the steps of a cluster, or of a running observer, while they happen
+    #[command(after_help = tap::AFTER_HELP)]
+    Tap(TapArgs),
     /// Play recordings, or watch streams of kubectl, instead of watching a cluster
     #[command(
         after_help = "kubectl watches one kind at a time. Files are merged by their times, pipes in the order of arrival; \

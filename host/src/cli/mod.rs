@@ -26,6 +26,7 @@ mod replay;
 mod run;
 mod shell;
 mod signals;
+mod tap;
 mod timeline;
 mod version;
 

@@ -137,6 +137,16 @@ impl HttpResponse {
         body
     }
 
+    /// Returns the next bytes of the body; `None` at its end.
+    ///
+    /// # Errors
+    ///
+    /// The body breaks off.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, String> {
+        let chunk = self.0.chunk().await;
+        chunk.map_err(|error| with_causes(&error.without_url()))
+    }
+
     /// Reads and discards the body: a connection with unread bytes cannot be used again.
     pub(crate) async fn drain(mut self) {
         let mut read = 0;

@@ -456,7 +456,10 @@ fn remedy(error: &WatchError, kind: &str) -> Option<&'static str> {
         403 if kind == SlimPipelineRun::KIND => Some(
             "grant list and watch on pipelineruns.tekton.dev to the service account (component otlp), or switch pipelineRuns of the sink off",
         ),
-        403 => Some("grant list and watch on pods and taskruns.tekton.dev to the service account"),
+        403 => Some(
+            "grant list and watch on pods and taskruns.tekton.dev to the service account, or name the namespaces that it may \
+            read with --namespace",
+        ),
         404 => Some("the API server does not know this kind: is Tekton Pipelines installed?"),
         _ => None,
     }

@@ -1,6 +1,6 @@
 //! The arguments of `record`.
 
-use super::values::parse_plugin;
+use super::values::{parse_duration, parse_plugin};
 use std::path::PathBuf;
 use step_observer::bounded::{Bounded, namespace_name};
 use step_observer::config::ConfigDuration;
@@ -40,8 +40,4 @@ pub(crate) struct RecordArgs {
     /// Bound of the recording in bytes; the recording ends there, with an error
     #[arg(long, default_value_t = 1_073_741_824, value_name = "BYTES")]
     pub(crate) max_bytes: u64,
-}
-
-fn parse_duration(text: &str) -> Result<ConfigDuration, String> {
-    ConfigDuration::try_from(text.to_owned())
 }

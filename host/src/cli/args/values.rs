@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use step_observer::bounded::Bounded;
+use step_observer::config::ConfigDuration;
 use step_observer::http::HttpUrl;
 use step_observer::observe::Speed;
 use step_observer::plugin::{PluginConfig, PluginFrom};
@@ -16,6 +17,10 @@ pub(super) fn parse_speed(text: &str) -> Result<Speed, String> {
             Err("write a factor such as 1 or 10, or max (or 0) for no pauses".to_owned())
         }
     }
+}
+
+pub(super) fn parse_duration(text: &str) -> Result<ConfigDuration, String> {
+    ConfigDuration::try_from(text.to_owned())
 }
 
 pub(super) fn parse_sink(text: &str) -> Result<SinkKind, String> {
