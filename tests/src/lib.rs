@@ -43,6 +43,7 @@ pub mod secrets;
 pub mod simulated;
 pub mod sink;
 pub mod sources;
+pub mod terminal;
 pub mod tls;
 
 use std::path::PathBuf;

@@ -151,3 +151,42 @@ async fn kubectl_accepts_every_command_that_a_text_advises() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn as_a_plugin_its_help_shows_the_commands_of_kubectl() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ApiServer::start().await;
+    for link in ["kubectl-steps", "tkn-steps"] {
+        std::os::unix::fs::symlink(Program::path(), folder.path().join(link)).unwrap();
+    }
+    let called = async |command: &str| {
+        let mut command_line = Command::new("bash");
+        let output = command_line
+            .current_dir(folder.path())
+            .args(["-c", command])
+            .output();
+        let output = output.await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help = called("./kubectl-steps tap --help").await;
+    assert!(
+        help.contains("Usage: kubectl steps tap")
+            && help.contains("\n  kubectl steps tap --failed"),
+        "{help}"
+    );
+    let help = called("./tkn-steps --help").await;
+    assert!(
+        help.contains("Usage: tkn steps ") && help.contains("`tkn steps demo`"),
+        "{help}"
+    );
+    let mut kubectl = available!(shell(&server, "default", folder.path()));
+    let command = "PATH=\"$PWD:$PATH\" kubectl steps --version";
+    let output = kubectl.args(["-c", command]).output().await.unwrap();
+    let version = String::from_utf8(output.stdout).unwrap();
+    let first = concat!("step-observer ", env!("CARGO_PKG_VERSION"), "\n");
+    assert!(
+        output.status.success() && version.starts_with(first),
+        "{version}"
+    );
+}

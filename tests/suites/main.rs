@@ -81,6 +81,7 @@ mod tenant;
 mod tidy;
 mod tidy_kit;
 mod tools;
+mod top;
 mod total;
 mod traces;
 mod turns;

@@ -162,19 +162,19 @@ async fn it_shows_the_steps_of_an_observer_and_those_before_its_start_only_on_re
         ]
     );
     let mut failed =
-        Tap::start(&[&["--observer", &url, "-n", "default", "--failed"][..], &ALL].concat());
+        Tap::start(&[&["--observer", &url, "-n", "b-fail", "--failed"][..], &ALL].concat());
     set_recorded_logs(&server, "b-fail");
     let recorded = watch_events("b-fail");
     let namespace = recorded[0]["object"]["metadata"]["namespace"]
         .as_str()
         .unwrap();
-    assert_eq!(namespace, "default");
+    assert_eq!(namespace, "b-fail");
     play(&server, &recorded);
     let [line] = &*failed.words(1).await else {
         panic!()
     };
     assert!(
-        line.contains(" failed default b-fail test ") && line.ends_with("exit 7, Error"),
+        line.contains(" failed b-fail b-fail test ") && line.ends_with("exit 7, Error"),
         "{line}"
     );
     for tap in [live, all, failed] {

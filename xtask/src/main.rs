@@ -7,6 +7,7 @@ mod e2e;
 mod guests;
 mod image;
 mod install_yaml;
+mod krew;
 mod languages;
 mod programs;
 mod receivers;
@@ -36,6 +37,8 @@ cargo xtask COMMAND
   image    build the container image (needs buildah): --tag NAME, --output oci:DIR or
            docker-archive:FILE (default oci:target/image/oci); --check also runs it, as root
   schemas  write the generated JSON Schemas (deploy/schema) and files of the chart (deploy/chart)
+  krew     print a manifest for krew: --base-url URL --version V --archive OS/ARCH=FILE …
+           [--homepage URL]
   bench    run the benchmarks (ratios; takes minutes)
   masking  print which share of made-up secrets is masked, and false masks in outputs of tools
   e2e      run the cases of the recordings on the cluster that KUBECONFIG names
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         "notices" => image::notices(&rest),
         "ci" => test(&[]).and_then(|()| check()),
         "image" => image::image(&rest),
+        "krew" => krew::krew(&rest),
         "schemas" => schemas(false),
         "bench" => bench(&rest),
         "masking" => masking(),

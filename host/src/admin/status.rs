@@ -1,7 +1,7 @@
 //! The state of the observer as `GET /status` shows it.
 
 use super::readiness::unready_reasons;
-use crate::metrics::VERSION;
+use crate::metrics::{VERSION, resident_bytes};
 use crate::plugin::dropin::{PluginStatus, Roster};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -198,6 +198,9 @@ pub(super) struct Status {
     /// The reasons why the observer is not ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) not_ready: Vec<String>,
+    /// Resident memory of the process in bytes, as `/metrics` shows it. Absent if the system does not give it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resident_bytes: Option<u64>,
     #[serde(flatten)]
     pub(super) snapshot: StatusSnapshot,
     /// Generation of the current chain of plugins; 0 until the plugins are known.
@@ -214,6 +217,7 @@ impl Status {
             version: VERSION,
             ready: not_ready.is_empty(),
             not_ready,
+            resident_bytes: resident_bytes(),
             snapshot,
             generation: roster.chain.as_ref().map_or(0, |chain| chain.generation()),
             plugins,

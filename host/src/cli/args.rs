@@ -9,7 +9,7 @@ mod values;
 use self::plugin::PluginCommand;
 use self::record::RecordArgs;
 use self::redact::RedactArgs;
-use self::tap::TapArgs;
+use self::tap::{TapArgs, TopArgs};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::net::SocketAddr;
@@ -72,6 +72,13 @@ pub(crate) enum Command {
     /// Show the steps of a cluster, or of a running observer, while they happen
     #[command(after_help = tap::AFTER_HELP)]
     Tap(TapArgs),
+    /// Show runs, plugins and sinks of a running observer, on the whole terminal
+    #[command(
+        after_help = "Keys: q quits, Tab changes the pane, / filters, f shows failed steps only, ? lists all keys. `tap` prints lines \
+        instead.\n\n\
+        Example:\n  kubectl -n step-observer port-forward deployment/step-observer 8082 &\n  step-observer top"
+    )]
+    Top(TopArgs),
     /// Play recordings, or watch streams of kubectl, instead of watching a cluster
     #[command(
         after_help = "kubectl watches one kind at a time. Files are merged by their times, pipes in the order of arrival; \
@@ -139,6 +146,11 @@ impl Command {
     /// because a person or another program reads their output.
     pub(crate) fn is_quiet(&self) -> bool {
         !matches!(self, Self::Run(_))
+    }
+
+    /// Returns whether the command owns the whole terminal, so that a log line would spoil it.
+    pub(crate) fn owns_terminal(&self) -> bool {
+        matches!(self, Self::Top(_))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::args::Command;
 use super::outcome::{CommandError, CommandOutcome};
-use super::{config, dead_letters, demo, explain, plugin, record, redact, replay, run, shell, tap};
+use super::{
+    config, dead_letters, demo, explain, plugin, record, redact, replay, run, shell, tap, top,
+};
 use step_observer::plugin::Compiler;
 
 pub(super) async fn dispatch(
@@ -13,6 +15,7 @@ pub(super) async fn dispatch(
         Command::Demo(args) => demo::demo(args, compiler).await,
         Command::Run(args) => run::run(args, compiler).await,
         Command::Tap(args) => tap::tap(args).await,
+        Command::Top(args) => top::top(args).await,
         Command::Replay(args) => replay::replay(args, compiler).await,
         Command::Record(args) => record::record(args, compiler).await,
         Command::Redact(args) => redact::redact(args).await,

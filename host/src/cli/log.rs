@@ -12,7 +12,11 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 /// Starts the log, and returns its filter.
 pub(super) fn start(command: &Command, args: &LogArgs) -> Result<String, String> {
-    let default = if command.is_quiet() { "warn" } else { "info" };
+    let default = match (command.owns_terminal(), command.is_quiet()) {
+        (true, _) => "off",
+        (false, true) => "warn",
+        (false, false) => "info",
+    };
     let chosen = args.log.as_deref().unwrap_or(default);
     // At more verbose levels than these, the kube crates log objects, which may hold secrets.
     let mut filter = format!("{chosen},kube_client::client=error,kube_runtime::watcher=info");

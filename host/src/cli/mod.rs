@@ -18,6 +18,7 @@ mod log;
 mod outcome;
 mod output;
 mod plugin;
+mod program_name;
 mod program_text;
 mod record;
 mod recordings;
@@ -28,10 +29,10 @@ mod shell;
 mod signals;
 mod tap;
 mod timeline;
+mod top;
 mod version;
 
 use args::{Args, Command, LogFormat};
-use clap::Parser as _;
 use outcome::CommandOutcome;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -42,7 +43,7 @@ use step_observer::terminal;
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = program_name::parse();
     // Ignores the error: installation fails only if a provider is already installed.
     rustls::crypto::ring::default_provider()
         .install_default()

@@ -17,5 +17,6 @@ pub use exemplar_histogram::ExemplarHistogram;
 pub use handle::{Counter, Gauge};
 pub use histogram::Histogram;
 pub use process::VERSION;
+pub(crate) use process::resident_bytes;
 pub use registry::{CONTENT_TYPE, Registry};
 pub use samples::Samples;

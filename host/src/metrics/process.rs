@@ -44,7 +44,8 @@ fn seconds(ticks: u64) -> f64 {
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 
-fn resident_bytes() -> Option<u64> {
+/// Returns the resident memory of the process.
+pub(crate) fn resident_bytes() -> Option<u64> {
     let pages = read("/proc/self/statm")?;
     let pages: u64 = pages.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
