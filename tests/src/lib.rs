@@ -43,6 +43,7 @@ pub mod secrets;
 pub mod simulated;
 pub mod sink;
 pub mod sources;
+pub mod tap;
 pub mod terminal;
 pub mod tls;
 

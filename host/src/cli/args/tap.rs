@@ -42,7 +42,7 @@ pub(crate) struct TapArgs {
     /// http://127.0.0.1:8082 (`kubectl port-forward`). Repeatable, for observers that share the work
     #[arg(
         long = "observer", value_name = "URL", num_args = 0..=1, default_missing_value = DEFAULT_OBSERVER, value_parser = parse_url,
-        conflicts_with_all = ["selector", "plugins", "log_text"]
+        conflicts_with_all = ["selector", "plugins", "logs"]
     )]
     pub(crate) observers: Vec<HttpUrl>,
     /// File with the token for the observer, if it has `admin.auth`. It is read for every request
@@ -56,7 +56,7 @@ pub(crate) struct TapArgs {
     pub(crate) selector: Option<String>,
     /// Read the logs of steps when they end, masked by redact-secrets, and print them below the line, or with --json in the
     /// event
-    #[arg(long = "logs", id = "log_text")]
+    #[arg(long)]
     pub(crate) logs: bool,
     /// Pass the events through a plugin, after redact-secrets: a file or bundled:NAME, with its configuration as a JSON file.
     /// Repeatable, in order

@@ -8,7 +8,8 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode, size,
 };
 use rustix::process::{Signal, getpid, kill_process};
 use std::io::{self, Stdout, stdout};
@@ -68,7 +69,9 @@ impl Screen {
     /// Takes over the terminal again, after the process was continued.
     pub(super) fn resume(&mut self) -> io::Result<()> {
         take_over()?;
-        self.terminal.clear()
+        // A new one draws everything. `Terminal::clear` would ask the terminal for its cursor, and read the answer from the keyboard.
+        self.terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+        execute!(stdout(), Clear(ClearType::All))
     }
 }
 
@@ -133,5 +136,18 @@ impl TopSignals {
             _ = self.hangup.recv() => Action::Quit,
             _ = self.resume.recv() => Action::Resume,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_any_thread_gives_the_terminal_back_first() {
+        restore_on_panic();
+        IS_ENTERED.store(true, Ordering::SeqCst);
+        let panicked = std::thread::spawn(|| panic!("in a thread")).join();
+        assert!(panicked.is_err() && !IS_ENTERED.load(Ordering::SeqCst));
     }
 }
