@@ -236,7 +236,7 @@ fn run_line(model: &Model, run: &Run, width: usize) -> Line<'static> {
     if run.steps_left_out > 0 {
         notes.push(format!("{} steps more", run.steps_left_out));
     }
-    let name_width = width.saturating_sub(32).clamp(12, 80);
+    let name_width = width.saturating_sub(44).clamp(12, 60);
     Line::from(vec![
         Span::styled(
             format!(

@@ -50,8 +50,7 @@ pub(super) fn between(start: Option<Timestamp>, end: Option<Timestamp>) -> Optio
 
 /// Formats a size.
 pub(super) fn size(bytes: u64) -> String {
-    let tenths = bytes.saturating_mul(10) / (1024 * 1024);
-    format!("{}.{} MiB", tenths / 10, tenths % 10)
+    format!("{:.1} MiB", bytes as f64 / (1024.0 * 1024.0))
 }
 
 #[cfg(test)]
@@ -80,7 +79,7 @@ mod tests {
         );
         assert_eq!(
             [size(0), size(47_290_777), size(u64::MAX)],
-            ["0.0 MiB", "45.1 MiB", "175921860444.1 MiB"].map(|text| text.to_owned())
+            ["0.0 MiB", "45.1 MiB", "17592186044416.0 MiB"].map(|text| text.to_owned())
         );
     }
 }
