@@ -3,7 +3,7 @@
 mod stream;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use step_observer_tests::admin::{ADMIN_ARGS, admin_address};
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::events::finished_run;
@@ -36,17 +36,42 @@ fn play(server: &ApiServer, events: &[Value]) {
     events.iter().for_each(|event| server.play(event));
 }
 
-/// Returns an event of one step that ends now.
-fn run_of_now(number: usize) -> Vec<Value> {
-    let text = serde_json::to_string(&finished_run(number)).unwrap();
+/// Returns a run of two steps, as watch events: the first ended a minute ago, the second starts and ends now.
+fn run_that_ends_now(number: usize) -> Vec<Value> {
     #[expect(
         clippy::disallowed_methods,
         reason = "the program compares with the clock of the server"
     )]
     let now = Timestamp::now();
-    let text = text.replace("2020-08-12T12:07:54.217Z", &now.to_string());
-    let seconds = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    serde_json::from_str(&text.replace("2020-08-12T12:07:54Z", &seconds)).unwrap()
+    let second_of = |ago: i64| {
+        let at = Timestamp::from_second(now.as_second() - ago).unwrap();
+        at.to_string()
+    };
+    let mut events = finished_run(number);
+    // As the kubelet reports it: all containers start together, and each entrypoint says when its turn came.
+    let ended = |name: &str, turn: String, end: String| {
+        let message = json!([{"key": "StartedAt", "value": turn, "type": 3}]);
+        json!({"name": name, "imageID": "busybox@sha256:0", "state": {"terminated": {
+            "exitCode": 0, "reason": "Completed", "startedAt": second_of(62), "finishedAt": end,
+            "containerID": format!("containerd://{name}"), "message": message.to_string(),
+        }}})
+    };
+    let pod = &mut events[1]["object"];
+    pod["status"]["containerStatuses"] = json!([
+        ended("step-unnamed-0", second_of(61), second_of(60)),
+        ended("step-second", now.to_string(), second_of(-1)),
+    ]);
+    let containers = pod["spec"]["containers"].as_array_mut().unwrap();
+    let mut second = containers[0].clone();
+    second["name"] = "step-second".into();
+    containers.push(second);
+    let steps = events[0]["object"]["spec"]["taskSpec"]["steps"]
+        .as_array_mut()
+        .unwrap();
+    let mut second = steps[0].clone();
+    second["name"] = "second".into();
+    steps.push(second);
+    events
 }
 
 #[tokio::test]
@@ -213,16 +238,14 @@ async fn straight_from_a_cluster_it_needs_no_observer_and_shows_nothing_that_end
     server.wait_for_watches(2).await;
     // Ended before the start, and seen after it.
     play(&server, &finished_run(2));
-    play(&server, &run_of_now(3));
+    play(&server, &run_that_ends_now(3));
     let lines = tap.words(2).await;
-    assert!(
-        lines[0].contains(" started ") && lines[0].contains(" run-3 "),
-        "{lines:?}"
-    );
-    assert!(
-        lines[1].contains(" succeeded ") && lines[1].contains(" run-3 "),
-        "{lines:?}"
-    );
+    for (line, state) in lines.iter().zip([" started ", " succeeded "]) {
+        assert!(
+            line.contains(state) && line.contains(" run-3 second"),
+            "{lines:?}"
+        );
+    }
     let (code, rest, notes) = tap.interrupt().await;
     assert_eq!((code, &*rest, &*notes), (Some(0), "", ""));
     assert!(
