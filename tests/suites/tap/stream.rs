@@ -1,8 +1,10 @@
 //! `tap` of a server in place of an observer, which closes connections, refuses requests and sends hostile messages.
 
 use serde_json::{Value, json};
+use step_observer_tests::sink::PATIENCE;
 use step_observer_tests::tap::{ScriptedObserver, Tap, runs, send};
 use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn a_lost_connection_is_made_again_and_nothing_is_shown_twice_or_missed() {
@@ -132,7 +134,15 @@ async fn a_refusal_or_a_hostile_server_ends_it_with_a_clear_error() {
     endless.write_all(b"data: ").await.unwrap();
     let piece = vec![b'x'; 64 * 1024];
     // Ends when the tap closes the connection.
-    while endless.write_all(&piece).await.is_ok() {}
+    let flooded = async {
+        loop {
+            if endless.write_all(&piece).await.is_err() {
+                break;
+            }
+        }
+    };
+    let flooded = timeout(PATIENCE, flooded).await;
+    flooded.expect("the connection is closed at the bound");
     let (code, _, notes) = tap.end().await;
     assert_eq!(code, Some(1));
     assert!(notes.contains("more than 8388608 bytes"), "{notes}");

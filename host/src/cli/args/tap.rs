@@ -77,3 +77,44 @@ pub(crate) struct TopArgs {
 fn parse_url(text: &str) -> Result<HttpUrl, String> {
     HttpUrl::try_from(text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::args::{Args, Command};
+    use clap::Parser as _;
+
+    fn observers(args: &[&str]) -> Result<Vec<String>, String> {
+        let args = [&["step-observer", "tap"], args].concat();
+        let args = Args::try_parse_from(args).map_err(|error| error.to_string())?;
+        let Command::Tap(tap) = args.command else {
+            panic!("another command");
+        };
+        Ok(tap.observers.into_iter().map(String::from).collect())
+    }
+
+    #[test]
+    fn an_observer_has_a_default_address_and_may_be_repeated() {
+        assert!(observers(&[]).unwrap().is_empty());
+        assert_eq!(
+            observers(&["--observer", "--failed"]).unwrap(),
+            ["http://127.0.0.1:8082/"]
+        );
+        let two = ["--observer", "http://a:1", "--observer=http://b:2/x"];
+        assert_eq!(observers(&two).unwrap(), ["http://a:1/", "http://b:2/x"]);
+    }
+
+    #[test]
+    fn options_of_the_other_source_are_refused() {
+        for of_cluster in [&["--logs"][..], &["-l", "a=b"]] {
+            let args = [&["--observer"], of_cluster].concat();
+            let problem = observers(&args).unwrap_err();
+            assert!(problem.contains("cannot be used with"), "{problem}");
+        }
+        for of_observer in [["--sink", "broker"], ["--token-file", "token"]] {
+            let problem = observers(&of_observer).unwrap_err();
+            assert!(problem.contains("--observer"), "{problem}");
+        }
+        let problem = observers(&["--observer", "shop"]).unwrap_err();
+        assert!(problem.contains("write http://host/path"), "{problem}");
+    }
+}
