@@ -219,6 +219,7 @@ fn each_external_crate_is_used_only_in_its_rooms() {
         ("prometheus_client", &["metrics"]),
         ("minisign_verify", &["plugin"]),
         ("clap", &["cli"]),
+        ("crossterm", &["cli"]),
         ("ratatui", &["cli"]),
         ("clap_complete", &["cli"]),
         ("clap_mangen", &["cli"]),

@@ -68,6 +68,7 @@ pub(super) async fn top(args: TopArgs) -> Result<CommandOutcome, CommandError> {
                 Action::Draw
             }
             () = sleep_until(next_frame), if is_stale => {
+                model.resize(screen.size()?);
                 screen.draw(&model)?;
                 (is_stale, next_frame) = (false, Instant::now() + FRAME_TIME);
                 continue;
@@ -80,7 +81,6 @@ pub(super) async fn top(args: TopArgs) -> Result<CommandOutcome, CommandError> {
             Action::Suspend => screen.suspend()?,
             Action::Resume => {
                 screen.resume()?;
-                model.resize(screen.size()?);
                 is_stale = true;
             }
         }

@@ -1,6 +1,6 @@
 //! Reads the keyboard on a thread of its own, because reading blocks.
 
-use ratatui::crossterm::event::{self, Event};
+use crossterm::event::{self, Event};
 use tokio::sync::mpsc;
 
 /// Events that wait. More keys than this wait in the terminal.

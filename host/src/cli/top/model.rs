@@ -1,7 +1,7 @@
 //! What `top` knows and shows: changed by messages of the observer, keys and time. Pure.
 
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use jiff::{SignedDuration, Timestamp};
-use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use std::time::Duration;
 use step_observer::observer_client::{
     ObserverStatus, Run, RunTable, Step, StepState, StreamItem, TableLimits,

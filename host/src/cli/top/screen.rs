@@ -3,14 +3,14 @@
 
 use super::draw;
 use super::model::{Action, Model};
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::cursor::{Hide, Show};
-use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{
+use crossterm::cursor::{Hide, Show};
+use crossterm::execute;
+use crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
     enable_raw_mode, size,
 };
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
 use rustix::process::{Signal, getpid, kill_process};
 use std::io::{self, Stdout, stdout};
 use std::sync::Once;
