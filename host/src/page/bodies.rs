@@ -1,7 +1,8 @@
 //! The bodies of the last events, as the journal keeps them for the sinks. Pure.
 
 use bytes::Bytes;
-use std::collections::{HashMap, VecDeque};
+use sha2::{Digest as _, Sha256};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,15 +42,19 @@ pub struct KeptBody {
     pub body: Option<Bytes>,
 }
 
-/// The bodies of the last events, by the id of the event.
+/// SHA-256 of the id of an event, the first half.
+type EventKey = [u8; 16];
+
+/// The bodies of the last events.
+///
+/// They are in one ring without allocations of their own: small blocks that live long, made between
+/// the large ones of a burst, would each hold a page of memory.
 #[derive(Debug)]
 pub(super) struct Bodies {
     limits: BodyLimits,
-    of_events: HashMap<Arc<str>, VecDeque<KeptBody>>,
-    /// The events of all remembered bodies, the oldest first. An event occurs once for each body.
-    remembered: VecDeque<Arc<str>>,
-    /// The same for the bodies that are kept.
-    kept: VecDeque<(Arc<str>, usize)>,
+    /// The oldest first. The newest of them, `kept` in number, have their body.
+    remembered: VecDeque<(EventKey, KeptBody)>,
+    kept: usize,
     bytes: usize,
 }
 
@@ -57,9 +62,8 @@ impl Bodies {
     pub(super) fn new(limits: BodyLimits) -> Self {
         Self {
             limits,
-            of_events: HashMap::new(),
             remembered: VecDeque::new(),
-            kept: VecDeque::new(),
+            kept: 0,
             bytes: 0,
         }
     }
@@ -75,68 +79,59 @@ impl Bodies {
     /// Keeps a body, and drops the oldest ones at the bound. A body that is larger than the bound is
     /// only remembered.
     pub(super) fn keep(&mut self, id: &str, sinks: &[String], body: Bytes) {
-        let id: Arc<str> = match self.of_events.get_key_value(id) {
-            Some((known, _)) => known.clone(),
-            None => id.into(),
+        // Most events are for the same sinks as the one before.
+        let newest = self.remembered.back().map(|(_, newest)| &newest.sinks);
+        let sinks = match newest.filter(|known| ***known == *sinks) {
+            Some(known) => known.clone(),
+            None => sinks.into(),
         };
         self.bytes += body.len();
-        self.kept.push_back((id.clone(), body.len()));
-        self.remembered.push_back(id.clone());
-        self.of_events.entry(id).or_default().push_back(KeptBody {
-            sinks: sinks.into(),
-            body: Some(body),
-        });
+        self.kept += 1;
+        let body = Some(body);
+        self.remembered
+            .push_back((key(id), KeptBody { sinks, body }));
         while self.bytes > self.limits.bytes {
             self.drop_oldest();
         }
         while self.remembered.len() > self.limits.bodies {
-            self.forget_oldest();
-        }
-    }
-
-    fn drop_oldest(&mut self) {
-        let Some((id, bytes)) = self.kept.pop_front() else {
-            return;
-        };
-        self.bytes = self.bytes.saturating_sub(bytes);
-        let bodies = self.of_events.get_mut(&id).into_iter().flatten();
-        if let Some(oldest) = bodies.into_iter().find(|kept| kept.body.is_some()) {
-            oldest.body = None;
-        }
-    }
-
-    fn forget_oldest(&mut self) {
-        let Some(id) = self.remembered.pop_front() else {
-            return;
-        };
-        // A body is remembered for longer than it is kept, so `kept` begins with the same body or a
-        // later one.
-        let is_kept = |bodies: &VecDeque<KeptBody>| {
-            bodies.front().is_some_and(|oldest| oldest.body.is_some())
-        };
-        if self.of_events.get(&id).is_some_and(is_kept) {
-            self.drop_oldest();
-        }
-        if let Some(bodies) = self.of_events.get_mut(&id) {
-            bodies.pop_front();
-            if bodies.is_empty() {
-                self.of_events.remove(&id);
+            if self.kept == self.remembered.len() {
+                self.drop_oldest();
             }
+            self.remembered.pop_front();
         }
+    }
+
+    /// Drops the oldest body that is kept.
+    fn drop_oldest(&mut self) {
+        let gone = self.remembered.len().saturating_sub(self.kept);
+        self.kept = self.kept.saturating_sub(1);
+        let oldest = self.remembered.get_mut(gone);
+        let body = oldest.and_then(|(_, oldest)| oldest.body.take());
+        self.bytes = self.bytes.saturating_sub(body.map_or(0, |body| body.len()));
     }
 
     /// Returns the bodies of an event, the oldest first.
     pub(super) fn of(&self, id: &str) -> Vec<KeptBody> {
-        let bodies = self.of_events.get(id).into_iter().flatten();
-        bodies.cloned().collect()
+        let key = key(id);
+        let of_event = self.remembered.iter().filter(|(of, _)| *of == key);
+        of_event.map(|(_, kept)| kept.clone()).collect()
     }
 
     #[cfg(test)]
     pub(super) fn kept_bytes(&self) -> usize {
-        let bodies = self.of_events.values().flatten();
+        let bodies = self.remembered.iter();
         bodies
-            .filter_map(|kept| kept.body.as_ref())
+            .filter_map(|(_, kept)| kept.body.as_ref())
             .map(Bytes::len)
             .sum()
     }
+}
+
+fn key(id: &str) -> EventKey {
+    let digest = Sha256::digest(id);
+    let mut key = EventKey::default();
+    for (to, from) in key.iter_mut().zip(digest) {
+        *to = from;
+    }
+    key
 }
