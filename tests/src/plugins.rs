@@ -30,7 +30,7 @@ pub fn wat(items: &str, process: &str) -> String {
     module(items, "", process)
 }
 
-/// Like [`wat`], with instructions for `configure`. The configuration is at `$config` and has
+/// Like [`wat()`], with instructions for `configure`. The configuration is at `$config` and has
 /// `$config_length` bytes.
 fn module(items: &str, on_configure: &str, process: &str) -> String {
     format!(
