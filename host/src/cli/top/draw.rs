@@ -68,8 +68,10 @@ fn header(model: &Model) -> Vec<Line<'static>> {
         (Connection::Live, false, true) => ("ready", Color::Green),
         (Connection::Live, false, false) => ("not ready", Color::Red),
     };
+    // The clock of a recording was before the start of the process.
+    let started_at = model.started_at.filter(|at| Some(*at) <= model.clock());
     let facts = [
-        between(model.started_at, model.clock()).map(|up| format!("up {up}")),
+        between(started_at, model.clock()).map(|up| format!("up {up}")),
         status.resident_bytes.map(size),
         Some(shown(&model.observer)),
     ];

@@ -3,6 +3,7 @@
 use super::draw::draw;
 use super::model::{Action, Connection, Model, Pane};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -78,6 +79,16 @@ fn press(model: &mut Model, keys: &[KeyCode]) -> Action {
         action = model.event(&Event::Key(KeyEvent::new(*key, KeyModifiers::NONE)));
     }
     action
+}
+
+#[test]
+fn a_recording_from_before_the_start_has_no_uptime() {
+    let size = (100, 24);
+    let mut model = model(size);
+    assert!(text(&model, size).contains("up 1h00m"));
+    let hour = SignedDuration::from_hours(1);
+    model.started_at = model.clock().and_then(|now| now.checked_add(hour).ok());
+    assert!(!text(&model, size).contains("  up "));
 }
 
 fn typed(text: &str) -> Vec<KeyCode> {
