@@ -1,6 +1,7 @@
 //! Builds the bundled plugins to WebAssembly, with the first compiler that has the target.
 
 use crate::run::{Problem, cargo, root, run, step, target_dir};
+use crate::static_build::rust_maps;
 use std::fs;
 use std::path::{Path, PathBuf};
 use step_observer_toolchain::{TARGET, Toolchain};
@@ -17,6 +18,14 @@ pub(crate) fn build() -> Result<(), Problem> {
     let mut build = cargo();
     let toolchain = Toolchain::find(root(), step).map_err(Problem)?;
     let built = toolchain.apply(&mut build, &target_dir());
+    // No folder of this machine is in a plugin, so that its digest is the same everywhere.
+    let maps: Vec<String> = rust_maps()
+        .iter()
+        .map(|map| format!("'{}'", map.to_string_lossy()))
+        .collect();
+    let maps = maps.join(", ");
+    build.arg("--config");
+    build.arg(format!("target.{TARGET}.rustflags=[{maps}]"));
     build.args(["--profile", "guest", "--lib"]);
     for plugin in &plugins {
         build.args(["--package", plugin]);

@@ -1,6 +1,7 @@
 //! `cargo xtask install-yaml`: one file for `kubectl apply -f`, with everything of the overlay `redact`. It is put together without
 //! kustomize, because the kubectl of some systems is too old for `deploy`; a test compares the two.
 
+use crate::placeholders::placeholder;
 use crate::run::{Problem, root};
 use std::fmt::Write as _;
 use std::fs;
@@ -32,9 +33,6 @@ const HEAD: &str = "\
 # `cargo xtask install-yaml` made it; docs/install.md describes it, and how to change it.
 ";
 
-/// Parts of names that stand for others in examples (RFC 2606 reserves the first).
-const EXAMPLES: [&str; 5] = ["example", "placeholder", "changeme", "your-", "my-registry"];
-
 /// Prints the file.
 pub(crate) fn print(args: &[String]) -> Result<(), Problem> {
     let image = match args {
@@ -46,12 +44,17 @@ pub(crate) fn print(args: &[String]) -> Result<(), Problem> {
         }
     };
     let image = checked(image).map_err(|why| Problem(format!("--image {image:?}: {why}")))?;
+    print!("{}", text(image)?);
+    Ok(())
+}
+
+/// Returns the file with this image.
+pub(crate) fn text(image: &str) -> Result<String, Problem> {
     let mut documents = vec![config_map(&read(CONFIG)?)];
     for file in resources(&read(BASE)?) {
         documents.push(read(&format!("deploy/base/{file}"))?);
     }
-    print!("{}", with_image(&joined(&documents), image)?);
-    Ok(())
+    with_image(&joined(&documents), image)
 }
 
 fn read(file: &str) -> Result<String, Problem> {
@@ -94,7 +97,7 @@ fn joined(documents: &[String]) -> String {
 
 /// Returns the image if a cluster can pull it: with registry or path, and with tag or digest. The characters are those of the
 /// reference grammar of the OCI distribution; none of them has a meaning within quotes of YAML.
-fn checked(image: &str) -> Result<&str, String> {
+pub(crate) fn checked(image: &str) -> Result<&str, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
     let Some((place, name)) = image.rsplit_once('/') else {
         return Err("name the registry, too: REGISTRY/NAME:TAG".to_owned());
@@ -115,8 +118,7 @@ fn checked(image: &str) -> Result<&str, String> {
                 .to_owned(),
         );
     }
-    let lower = image.to_lowercase();
-    match EXAMPLES.iter().find(|part| lower.contains(**part)) {
+    match placeholder(image) {
         Some(part) => Err(format!("`{part}` stands for a real name: put yours there")),
         None => Ok(image),
     }
@@ -154,6 +156,7 @@ mod tests {
             ("registry.example.com/x:1", "example"),
             ("REGISTRY.EXAMPLE/x:1", "example"),
             ("your-registry/x:1", "your-"),
+            ("REGISTRY/step-observer:0.1.0", "REGISTRY"),
             ("<registry>/x:1", "'<'"),
             ("registry.local/x:1\" #", "'\"'"),
             ("registry.local/x:1\n", "'\\n'"),

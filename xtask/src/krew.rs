@@ -20,13 +20,27 @@ struct Args {
     archives: Vec<(String, PathBuf)>,
 }
 
-/// An archive in the manifest.
-struct Archive {
+/// An archive in the manifest. The program in it is `step-observer`: krew gives it the name of a plugin.
+pub(crate) struct Archive {
     /// Such as `linux/amd64`.
-    platform: String,
+    pub(crate) platform: String,
     /// Name of its file.
-    file: String,
-    sha256: String,
+    pub(crate) file: String,
+    pub(crate) sha256: String,
+}
+
+/// Returns the manifest of a release.
+pub(crate) fn of_release(
+    base_url: &str,
+    version: &str,
+    archives: &[Archive],
+) -> Result<String, Problem> {
+    let args = Args {
+        base_url: base_url.to_owned(),
+        version: version.to_owned(),
+        ..Args::default()
+    };
+    manifest(&args, archives).map_err(Problem)
 }
 
 /// Prints the manifest.
@@ -147,6 +161,11 @@ fn manifest(args: &Args, archives: &[Archive]) -> Result<String, String> {
              \x20       arch: {arch}\n\
              \x20   uri: {}/{}\n\
              \x20   sha256: {}\n\
+             \x20   files:\n\
+             \x20   - from: step-observer\n\
+             \x20     to: kubectl-steps\n\
+             \x20   - from: LICENSE\n\
+             \x20     to: .\n\
              \x20   bin: kubectl-steps\n",
             plain(base_url)?,
             plain(&archive.file)?,
@@ -208,6 +227,8 @@ mod tests {
             "    uri: https://example.com/v0.1.0/steps-linux-amd64.tar.gz",
             // Of "abc", FIPS 180-2, appendix B.1.
             "    sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            "    - from: step-observer",
+            "      to: kubectl-steps",
             "    bin: kubectl-steps",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

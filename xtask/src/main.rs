@@ -1,6 +1,7 @@
 //! `cargo xtask`: the tasks of developers and CI. Uses only std, so that it compiles within
 //! seconds.
 
+mod archive;
 mod chart;
 mod deny;
 mod e2e;
@@ -9,9 +10,12 @@ mod image;
 mod install_yaml;
 mod krew;
 mod languages;
+mod placeholders;
 mod programs;
 mod receivers;
+mod release;
 mod run;
+mod static_build;
 
 use run::{Problem, cargo, root, run, step, target_dir};
 use std::env;
@@ -39,6 +43,8 @@ cargo xtask COMMAND
   schemas  write the generated JSON Schemas (deploy/schema) and files of the chart (deploy/chart)
   krew     print a manifest for krew: --base-url URL --version V --archive OS/ARCH=FILE …
            [--homepage URL]
+  release  make all files of a release: --version V --image REGISTRY/NAME:TAG --base-url URL --out DIR;
+           --check builds twice, in two folders, and compares (docs/releasing.md)
   bench    run the benchmarks (ratios; takes minutes)
   masking  print which share of made-up secrets is masked, and false masks in outputs of tools
   e2e      run the cases of the recordings on the cluster that KUBECONFIG names
@@ -64,6 +70,7 @@ fn main() -> ExitCode {
         "image" => image::image(&rest),
         "krew" => krew::krew(&rest),
         "schemas" => schemas(false),
+        "release" => release::release(&rest),
         "bench" => bench(&rest),
         "masking" => masking(),
         "e2e" => e2e::e2e(&rest),

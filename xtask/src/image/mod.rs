@@ -2,11 +2,12 @@
 //! in `target/image`; no service and no base image is needed.
 
 mod check;
-mod notices;
-mod tree;
+pub(crate) mod notices;
+pub(crate) mod tree;
 
 use crate::programs::need;
 use crate::run::{Problem, root, run, step, target_dir};
+use crate::static_build::Arch;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +17,7 @@ pub(crate) fn notices(args: &[String]) -> Result<(), Problem> {
     if let Some(arg) = args.first() {
         return Err(Problem(format!("`notices` has no argument `{arg}`")));
     }
-    print!("{}", notices::text()?);
+    print!("{}", notices::text(Arch::native()?)?);
     Ok(())
 }
 
@@ -105,7 +106,7 @@ fn buildah() -> Command {
 
 /// Returns the last stage of the Dockerfile. The tree that xtask made replaces the stage `build`
 /// (`--build-context`).
-fn last_stage() -> Result<String, Problem> {
+pub(crate) fn last_stage() -> Result<String, Problem> {
     let file = root().join("deploy/image/Dockerfile");
     let text = read(&file)?;
     let (_, stage) = text

@@ -5,6 +5,7 @@
 use super::problem;
 use crate::guests;
 use crate::run::{Problem, cargo, output};
+use crate::static_build::Arch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fmt::Write as _;
@@ -76,9 +77,9 @@ impl std::fmt::Display for Crate {
 }
 
 /// Returns the text of the file of licences.
-pub(crate) fn text() -> Result<String, Problem> {
+pub(crate) fn text(arch: Arch) -> Result<String, Problem> {
     let mut texts = BTreeMap::new();
-    let crates = crates()?;
+    let crates = crates(arch)?;
     for one in &crates {
         texts.insert(one.clone(), licences(one)?);
     }
@@ -99,14 +100,13 @@ pub(crate) fn text() -> Result<String, Problem> {
 
 /// Returns the crates that are linked into the program and the plugins. Procedural macros run only
 /// at compile time, so they are not included.
-fn crates() -> Result<BTreeSet<Crate>, Problem> {
+fn crates(arch: Arch) -> Result<BTreeSet<Crate>, Problem> {
     let mut found = BTreeSet::new();
-    let native = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     let mut program = vec![
         "--package=step-observer".to_owned(),
         "--features=kafka".to_owned(),
     ];
-    program.push(format!("--target={native}"));
+    program.push(format!("--target={}", arch.target()));
     let mut plugins: Vec<String> = guests::plugins()?
         .into_iter()
         .map(|plugin| format!("--package={plugin}"))

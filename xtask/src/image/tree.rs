@@ -1,18 +1,22 @@
-//! Makes the content of the image as a folder: `root` is its root file system, `data` becomes the
-//! home folder of its user.
+//! Makes the content of the image: as entries of a layer, or as a folder, in which `root` is its root file system, and `data` becomes
+//! the home folder of its user.
 
 use super::{notices, problem, remove, write};
-use crate::guests;
-use crate::run::{Problem, cargo, run, step, target_dir};
-use std::env;
+use crate::archive::Entry;
+use crate::run::Problem;
+use crate::static_build::{self, Arch};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The user, in the form that is usual in images without a base. `USER` in the Dockerfile agrees
 /// with it.
 const USER: &str = "nonroot:x:65532:65532:nonroot:/var/lib/step-observer:/sbin/nologin\n";
 const GROUP: &str = "nonroot:x:65532:\n";
+const USER_ID: u32 = 65532;
+
+/// Home folder of the user.
+const HOME: &str = "var/lib/step-observer";
 
 /// Paths of the trusted CA certificates on the supported systems.
 const AUTHORITIES: [&str; 3] = [
@@ -23,7 +27,77 @@ const AUTHORITIES: [&str; 3] = [
 
 /// Builds the program, and makes the folder.
 pub(super) fn make(folder: &Path) -> Result<(), Problem> {
-    let authorities = AUTHORITIES
+    let arch = Arch::native()?;
+    let authorities = authorities()?;
+    let program = read(&static_build::build(arch, "0")?)?;
+    let notices = notices::text(arch)?;
+    remove(folder)?;
+    for name in ["root", "data"] {
+        make_folder(&folder.join(name), 0o755)?;
+    }
+    for entry in entries(program, authorities, &notices)? {
+        // The builder of the image gives this folder to the user.
+        if entry.path == HOME {
+            continue;
+        }
+        let path = folder.join("root").join(&entry.path);
+        match entry.content {
+            None => make_folder(&path, entry.mode)?,
+            Some(content) => {
+                write(&path, content)?;
+                allow(&path, entry.mode)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the content of the image. A folder comes before what is in it.
+pub(crate) fn entries(
+    program: Vec<u8>,
+    authorities: Vec<u8>,
+    notices: &str,
+) -> Result<Vec<Entry>, Problem> {
+    let licence = read(&crate::run::root().join("LICENSE"))?;
+    let folders = [
+        "etc",
+        "etc/ssl",
+        "etc/ssl/certs",
+        "usr",
+        "usr/local",
+        "usr/local/bin",
+        "usr/share",
+        "usr/share/doc",
+        "usr/share/doc/step-observer",
+        "var",
+        "var/lib",
+    ];
+    let mut entries: Vec<Entry> = folders.map(|path| Entry::folder(path, 0o755)).into();
+    entries.extend([
+        Entry::folder("tmp", 0o1777),
+        Entry {
+            owner: USER_ID,
+            ..Entry::folder(HOME, 0o755)
+        },
+        Entry::file("usr/local/bin/step-observer", 0o755, program),
+        Entry::file("etc/ssl/certs/ca-certificates.crt", 0o644, authorities),
+        Entry::file("usr/share/doc/step-observer/LICENSE", 0o644, licence),
+        Entry::file(
+            "usr/share/doc/step-observer/third-party.txt",
+            0o644,
+            notices,
+        ),
+        Entry::file("etc/passwd", 0o644, USER),
+        Entry::file("etc/group", 0o644, GROUP),
+        // Without this file, glibc asks a name server also for names in /etc/hosts.
+        Entry::file("etc/nsswitch.conf", 0o644, "hosts: files dns\n"),
+    ]);
+    Ok(entries)
+}
+
+/// Returns the certificates of authorities that this system trusts.
+pub(crate) fn authorities() -> Result<Vec<u8>, Problem> {
+    let path = AUTHORITIES
         .iter()
         .map(Path::new)
         .find(|path| path.exists())
@@ -33,74 +107,19 @@ pub(super) fn make(folder: &Path) -> Result<(), Problem> {
                     .to_owned(),
             )
         })?;
-    let program = program()?;
-    let notices = notices::text()?;
-    remove(folder)?;
-    let licence = crate::run::root().join("LICENSE");
-    let root = folder.join("root");
-    for (path, mode) in [
-        ("root", 0o755),
-        ("data", 0o755),
-        ("root/etc/ssl/certs", 0o755),
-        ("root/usr/local/bin", 0o755),
-        ("root/usr/share/doc/step-observer", 0o755),
-        ("root/var/lib", 0o755),
-        ("root/tmp", 0o1777),
-    ] {
-        let path = folder.join(path);
-        fs::create_dir_all(&path).map_err(|error| problem(&path, &error))?;
-        allow(&path, mode)?;
-    }
-    for (from, to, mode) in [
-        (program.as_path(), "usr/local/bin/step-observer", 0o755),
-        (authorities, "etc/ssl/certs/ca-certificates.crt", 0o644),
-        (&licence, "usr/share/doc/step-observer/LICENSE", 0o644),
-    ] {
-        let to = root.join(to);
-        fs::copy(from, &to).map_err(|error| problem(from, &error))?;
-        allow(&to, mode)?;
-    }
-    for (to, text) in [
-        ("etc/passwd", USER),
-        ("etc/group", GROUP),
-        // Without this file, glibc asks a name server also for names in /etc/hosts.
-        ("etc/nsswitch.conf", "hosts: files dns\n"),
-        ("usr/share/doc/step-observer/third-party.txt", &notices),
-    ] {
-        let to = root.join(to);
-        write(&to, text)?;
-        allow(&to, 0o644)?;
-    }
-    Ok(())
+    read(path)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    fs::read(path).map_err(|error| problem(path, &error))
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<(), Problem> {
+    fs::create_dir_all(path).map_err(|error| problem(path, &error))?;
+    allow(path, mode)
 }
 
 /// Sets the mode explicitly, so that the umask has no effect.
 fn allow(path: &Path, mode: u32) -> Result<(), Problem> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|error| problem(path, &error))
-}
-
-/// Builds the program with all sinks and plugins, linked statically.
-fn program() -> Result<PathBuf, Problem> {
-    if !cfg!(all(target_os = "linux", target_env = "gnu")) {
-        return Err(Problem(
-            "the image is built on Linux with glibc (elsewhere: docker build --file deploy/image/Dockerfile .)"
-                .to_owned(),
-        ));
-    }
-    guests::build()?;
-    step(
-        "building step-observer for the image (optimised; the first time takes 12 minutes on two cores)",
-    );
-    // With an explicit target, these flags do not apply to build scripts and macros.
-    let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
-    let mut flags = env::var_os("RUSTFLAGS").unwrap_or_default();
-    flags.push(" -C target-feature=+crt-static");
-    run(cargo()
-        .args(["rustc", "--release", "--package", "step-observer"])
-        .args(["--bin", "step-observer", "--features", "kafka"])
-        .args(["--target", &target, "--"])
-        // Stores 50,000 relocations in 20 KB instead of 1.2 MiB (glibc 2.36).
-        .arg("-Clink-arg=-Wl,-z,pack-relative-relocs")
-        .env("RUSTFLAGS", flags))?;
-    Ok(target_dir().join(target).join("release/step-observer"))
 }
