@@ -162,7 +162,8 @@ pub(crate) fn build(arch: Arch, epoch: &str) -> Result<PathBuf, Problem> {
     let target = arch.target();
     add_target(&target)?;
     // With an explicit target, these flags do not apply to build scripts and macros.
-    let own = env::var("RUSTFLAGS").unwrap_or_default();
+    let own = env::var_os("RUSTFLAGS").unwrap_or_default();
+    let own = own.to_string_lossy();
     let mut flags: Vec<OsString> = own.split_whitespace().map(OsString::from).collect();
     flags.push("-Ctarget-feature=+crt-static".into());
     flags.extend(rust_maps());

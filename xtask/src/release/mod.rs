@@ -80,7 +80,8 @@ fn absolute(path: &Path) -> Result<PathBuf, Problem> {
 /// Returns the time of the sources: of the environment, else of the commit. A tree with changes is refused, because nobody could build the
 /// same from the commit.
 fn epoch() -> Result<String, Problem> {
-    if let Ok(epoch) = env::var(EPOCH) {
+    if let Some(epoch) = env::var_os(EPOCH) {
+        let epoch = epoch.to_string_lossy().into_owned();
         let is_number = !epoch.is_empty() && epoch.bytes().all(|byte| byte.is_ascii_digit());
         return match is_number {
             true => Ok(epoch),

@@ -365,7 +365,7 @@ version = \"0.1.0\"
             needs(id(PROGRAM, "0.1.0")),
             [a.clone(), b.clone(), id("core", "0.1.0")]
         );
-        assert_eq!(needs(a.clone()), [b.clone()]);
+        assert_eq!(needs(a.clone()), std::slice::from_ref(&b));
         assert_eq!(needs(id("core", "0.1.0")), [a]);
         assert_eq!(graph.get(&b).unwrap().licence, "MIT OR Apache-2.0");
         assert!(read("what is this?\n", &mut Graph::new()).is_err());
