@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Upper bound of the size of all files together.
-const MOST_BYTES: u64 = 48 * 1024 * 1024;
+const MOST_BYTES: usize = 48 * 1024 * 1024;
 
 /// Checks the image that was just built.
 pub(super) fn check(tag: &str) -> Result<(), Problem> {
@@ -39,11 +39,7 @@ fn in_container(container: &str) -> Result<(), Problem> {
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let mebibytes = bytes as f64 / 1024.0 / 1024.0;
     eprintln!("    {mebibytes:.1} MiB in all files");
-    if bytes > MOST_BYTES {
-        return Err(Problem(format!(
-            "the image has {bytes} bytes, and may have {MOST_BYTES}"
-        )));
-    }
+    bounded(usize::try_from(bytes).unwrap_or(usize::MAX))?;
     for (path, owner, mode) in [
         ("tmp", 0, 0o1777),
         ("var/lib", 0, 0o755),
@@ -82,6 +78,16 @@ fn in_container(container: &str) -> Result<(), Problem> {
         .args(["test", "--workspace", "--test", "all", "--"])
         .args(["--ignored", "image::"])
         .env("STEP_OBSERVER_IMAGE_ROOT", mounted))
+}
+
+/// Refuses an image that is too large.
+pub(crate) fn bounded(bytes: usize) -> Result<(), Problem> {
+    match bytes <= MOST_BYTES {
+        true => Ok(()),
+        false => Err(Problem(format!(
+            "the image has {bytes} bytes, and may have {MOST_BYTES}"
+        ))),
+    }
 }
 
 /// Compares a found value with the expected one.

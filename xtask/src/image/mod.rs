@@ -5,6 +5,8 @@ mod check;
 pub(crate) mod notices;
 pub(crate) mod tree;
 
+pub(crate) use check::bounded;
+
 use crate::programs::need;
 use crate::run::{Problem, root, run, step, target_dir};
 use crate::static_build::Arch;

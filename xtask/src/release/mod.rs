@@ -9,7 +9,7 @@ mod notes;
 mod oci;
 mod sbom;
 
-use crate::image::{notices, tree};
+use crate::image::{self, notices, tree};
 use crate::run::{Problem, output, root, run, step};
 use crate::static_build::{self, Arch};
 use arguments::{Args, USAGE};
@@ -38,6 +38,11 @@ pub(crate) fn release(args: &[String]) -> Result<(), Problem> {
     };
     // Before anything is built.
     files::notes(&args.version)?;
+    if files::notes("Unreleased").is_ok() {
+        step(
+            "attention: CHANGELOG.md has changes under [Unreleased], and the notes of this release do not have them",
+        );
+    }
     let epoch = epoch()?;
     prepare(&args.out)?;
     if args.check {
@@ -52,6 +57,7 @@ pub(crate) fn release(args: &[String]) -> Result<(), Problem> {
 }
 
 fn make(args: &Args, epoch: &str) -> Result<Release, Problem> {
+    let authorities = tree::authorities()?;
     let mut platforms = Vec::new();
     for arch in Arch::ALL {
         let path = match args.program(arch) {
@@ -60,16 +66,22 @@ fn make(args: &Args, epoch: &str) -> Result<Release, Problem> {
         };
         smoke_test(arch, &path, &args.version)?;
         step(&format!("what is in the program for {}", arch.platform()));
-        platforms.push(Platform {
+        let platform = Platform {
             arch,
             program: fs::read(&path)
                 .map_err(|error| Problem(format!("{}: {error}", path.display())))?,
             licences: notices::text(arch)?,
             sbom: sbom::text(&args.version, arch)?,
-        });
+        };
+        let bytes = platform.program.len() + platform.licences.len() + authorities.len();
+        // Programs of tests, that were built in another way, may be larger.
+        if args.program(arch).is_none() {
+            image::bounded(bytes)?;
+        }
+        platforms.push(platform);
     }
     step("archives, image and manifests");
-    files::make(args, &platforms, &tree::authorities()?)
+    files::make(args, &platforms, &authorities)
 }
 
 /// Returns a path that does not depend on the folder in which cargo runs.
