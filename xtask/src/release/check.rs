@@ -26,7 +26,12 @@ pub(super) fn twice(args: &Args, epoch: &str) -> Result<(), Problem> {
         prepare(&sources)?;
         step(&format!("building in {}", sources.display()));
         extract(&sources)?;
-        run(again(args, &sources, out).env(EPOCH, epoch))?;
+        let mut build_again = again(args, &sources, out);
+        if *out == second {
+            // The steps that follow are for the first.
+            build_again.stdout(Stdio::null());
+        }
+        run(build_again.env(EPOCH, epoch))?;
         // Several gigabytes.
         remove(&build)?;
     }
