@@ -172,6 +172,8 @@ mod tests {
         let mut others = entries();
         others.reverse();
         assert_eq!(ok(tar(&others)), archive);
+        // The listing has no seconds.
+        assert_eq!(archive.get(136..148), Some(&b"00000000000\0"[..]));
         let mut list = Command::new("tar");
         list.args(["--list", "--verbose", "--numeric-owner", "--utc"]);
         let list = String::from_utf8(ok(through(&mut list, &archive))).unwrap();

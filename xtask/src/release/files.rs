@@ -290,15 +290,34 @@ mod tests {
         run("tar", &["-xf", image]);
         let mut named = 0;
         for digest in &blobs {
-            let blob = fs::read(folder.join("blobs/sha256").join(digest)).unwrap();
+            let path = format!("blobs/sha256/{digest}");
+            let blob = fs::read(folder.join(&path)).unwrap();
             assert_eq!(&ok(sha256(&blob)), digest);
-            let blob = String::from_utf8_lossy(&blob).into_owned();
+            let Ok(blob) = String::from_utf8(blob) else {
+                continue; // A layer.
+            };
             for part in blob.split("\"digest\":\"sha256:").skip(1) {
-                assert!(blobs.contains(&&part[..64]), "{part}");
+                let (digest, rest) = part.split_once('"').unwrap();
+                assert!(blobs.contains(&digest), "{part}");
+                let size = fs::metadata(folder.join("blobs/sha256").join(digest));
+                let size = format!(",\"size\":{}", size.unwrap().len());
+                assert!(rest.starts_with(&size), "{part}");
+                named += 1;
+            }
+            // A configuration has the digest of its layer as it was before it was compressed.
+            if let Some((_, part)) = blob.split_once("\"diff_ids\":[\"sha256:") {
+                let unpacked = blobs.iter().any(|blob| {
+                    let file = format!("blobs/sha256/{blob}");
+                    let unzip =
+                        format!("! gzip -t {file} 2> /dev/null || gzip -dc {file} | sha256sum");
+                    run("sh", &["-c", &unzip]).starts_with(&part[..64])
+                });
+                assert!(unpacked, "{part}");
                 named += 1;
             }
         }
-        assert_eq!(named, 6);
+        // For each processor a layer, its content, a configuration and a manifest.
+        assert_eq!(named, 8);
         fs::remove_dir_all(&folder).unwrap();
     }
 
