@@ -31,11 +31,16 @@ pub(super) fn make(folder: &Path) -> Result<(), Problem> {
     let authorities = authorities()?;
     let program = read(&static_build::build(arch, "0")?)?;
     let notices = notices::text(arch)?;
+    store(folder, entries(program, authorities, &notices)?)
+}
+
+/// Writes the content as a folder, instead of what is there.
+fn store(folder: &Path, entries: Vec<Entry>) -> Result<(), Problem> {
     remove(folder)?;
     for name in ["root", "data"] {
         make_folder(&folder.join(name), 0o755)?;
     }
-    for entry in entries(program, authorities, &notices)? {
+    for entry in entries {
         // The builder of the image gives this folder to the user.
         if entry.path == HOME {
             continue;
@@ -122,4 +127,49 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), Problem> {
 /// Sets the mode explicitly, so that the umask has no effect.
 fn allow(path: &Path, mode: u32) -> Result<(), Problem> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|error| problem(path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::tar;
+    use std::os::unix::fs::MetadataExt as _;
+    use std::path::PathBuf;
+
+    #[test]
+    fn the_folder_and_the_layer_have_the_same_files_and_modes() {
+        let made = entries(b"program".to_vec(), b"certificates".to_vec(), "licences");
+        let made = made.ok().unwrap();
+        let folder = std::env::temp_dir().join(format!("tree-{}", std::process::id()));
+        fs::create_dir_all(folder.join("root/old")).unwrap();
+        assert!(store(&folder, made.clone()).is_ok());
+        assert!(folder.join("data").is_dir() && !folder.join("root/old").exists());
+        let mut found = Vec::new();
+        walk(&folder.join("root"), &mut found);
+        let mut wanted: Vec<(PathBuf, u32)> = made
+            .iter()
+            .filter(|entry| entry.path != HOME)
+            .map(|entry| (folder.join("root").join(&entry.path), entry.mode))
+            .collect();
+        wanted.sort();
+        found.sort();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found, wanted);
+        assert!(tar(&made).is_ok());
+        // The recipe gives the same folder to the same user.
+        let recipe = fs::read_to_string(crate::run::root().join("deploy/image/Dockerfile"));
+        let copied = format!("--chown={USER_ID}:{USER_ID} /tree/data/ /{HOME}/");
+        assert!(recipe.unwrap().contains(&copied));
+    }
+
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, u32)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = fs::metadata(&path).unwrap();
+            found.push((path.clone(), metadata.mode() & 0o7777));
+            if metadata.is_dir() {
+                walk(&path, found);
+            }
+        }
+    }
 }
