@@ -7,6 +7,7 @@ mod check;
 mod files;
 mod notes;
 mod oci;
+mod packages;
 mod sbom;
 
 use crate::image::{self, notices, tree};
