@@ -86,5 +86,6 @@ mod total;
 mod traces;
 mod turns;
 mod unreadable;
+mod upgrades;
 mod versions;
 mod wasi;

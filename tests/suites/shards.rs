@@ -120,6 +120,60 @@ async fn scaled_up_and_down_while_events_flow_they_lose_nothing() {
 }
 
 #[tokio::test]
+async fn a_third_shard_takes_a_third_of_the_runs_and_only_these_are_repeated() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let set = StatefulSet {
+        server: &server,
+        sink: &sink,
+        volumes: tempfile::tempdir().unwrap(),
+    };
+    let (zero, one) = (set.start(0, 2).await, set.start(1, 2).await);
+    show(&server, 0..25);
+    told(&sink, 0..25).await;
+
+    // As a StatefulSet does it: the new pod comes first, then the others are replaced, the highest number first.
+    let two = set.start(2, 3).await;
+    show(&server, 25..40);
+    let one = set.replace(one, 1, 3).await;
+    let zero = set.replace(zero, 0, 3).await;
+    show(&server, 40..50);
+    told(&sink, 0..50).await;
+    for observer in [zero, one, two] {
+        let (code, log) = observer.stop().await;
+        assert_eq!(code, Some(0), "{log}");
+    }
+
+    let mut by_id: BTreeMap<String, Vec<Request>> = BTreeMap::new();
+    for request in sink.requests() {
+        let id = request.header("ce-id").to_owned();
+        by_id.entry(id).or_default().push(request);
+    }
+    assert_eq!(by_id.len(), 50 * PER_RUN);
+    let repeated: BTreeSet<String> = by_id
+        .values()
+        .filter(|same| same.len() > 1)
+        .map(|same| run_of(&same[0]))
+        .collect();
+    let of_two: BTreeSet<String> = by_id
+        .values()
+        .flatten()
+        .filter(|request| request.header("ce-shard") == "2")
+        .map(run_of)
+        .collect();
+    assert!((8..=25).contains(&of_two.len()), "{}", of_two.len());
+    assert!(!repeated.is_empty());
+    assert!(repeated.is_subset(&of_two), "{repeated:?}\n{of_two:?}");
+    // A run that did not move stays with its observer.
+    for same in by_id.values() {
+        let shards: BTreeSet<&str> = same
+            .iter()
+            .map(|request| request.header("ce-shard"))
+            .collect();
+        assert!(shards.len() == 1 || shards.contains("2"), "{shards:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_pod_beyond_the_last_shard_names_the_remedy() {
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
     let args = ["--shards", "3", "--shard", "step-observer-3"];
