@@ -144,6 +144,40 @@ fn rules_and_dashboards_name_only_exported_metrics() {
     }
 }
 
+/// Returns name and severity of each alert.
+fn alerts() -> BTreeMap<String, String> {
+    let file = path("../deploy/components/monitoring/prometheus-rule.yaml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let alerts = text.split("- alert: ").skip(1).map(|alert| {
+        let severity = alert.split("severity: ").nth(1).unwrap();
+        let severity = severity.split('}').next().unwrap();
+        (
+            alert.lines().next().unwrap().to_owned(),
+            severity.to_owned(),
+        )
+    });
+    alerts.collect()
+}
+
+#[test]
+fn the_page_on_operating_has_every_alert() {
+    let page = std::fs::read_to_string(path("../docs/operating.md")).unwrap();
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| `StepObserver"));
+    let mut described = BTreeMap::new();
+    for row in rows {
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(columns.len(), 6, "{row}");
+        assert!(columns[3].len() > 10 && columns[4].len() > 10, "{row}");
+        let name = columns[1].trim_matches('`').to_owned();
+        assert_eq!(described.insert(name, columns[2].to_owned()), None, "{row}");
+    }
+    let alerts = alerts();
+    assert!(alerts.len() > 20, "{alerts:?}");
+    assert_eq!(described, alerts);
+}
+
 /// Starts the program as a container specifies, with folders and addresses of the test.
 fn start(objects: &[Value], server: &ApiServer, folder: &Path) -> Child {
     let container = &workload(objects)["spec"]["template"]["spec"]["containers"][0];

@@ -210,6 +210,61 @@ mod tests {
         assert_eq!(found(&long), None);
     }
 
+    /// Version 0.1.0 takes an entry of any other kind for damage, and stops: a new kind needs a new number in the
+    /// header of segments (docs/versions.md).
+    #[test]
+    fn every_kind_of_entry_is_one_of_version_0_1_0() {
+        let at = Timestamp::UNIX_EPOCH;
+        let letter = DeadLetter {
+            reason: "no".into(),
+            attempts: 1,
+            first: at,
+            last: at,
+            refused: true,
+        };
+        let run = || Arc::from("r");
+        let entries = [
+            Entry::Created { horizon: at },
+            Entry::Scope { scope: "s".into() },
+            Entry::Accepted {
+                run: run(),
+                namespace: "ci".into(),
+                mark: Some("m".into()),
+                name: Some("n".into()),
+                at,
+                events: vec![],
+            },
+            Entry::Acknowledged {
+                seq: 1,
+                sink: "a".into(),
+            },
+            Entry::DeadLettered {
+                seq: 1,
+                sink: "a".into(),
+                letter,
+            },
+            Entry::Forgotten { run: run() },
+            Entry::Marks {
+                run: run(),
+                marks: vec![],
+            },
+        ];
+        for entry in entries {
+            // Without `_`, so that a new kind does not compile before it is here.
+            let of_0_1_0 = match &entry {
+                Entry::Created { .. } => "begun",
+                Entry::Scope { .. } => "scope",
+                Entry::Accepted { .. } => "accepted",
+                Entry::Acknowledged { .. } => "done",
+                Entry::DeadLettered { .. } => "dead",
+                Entry::Forgotten { .. } => "forgotten",
+                Entry::Marks { .. } => "marks",
+            };
+            let json = serde_json::to_value(&entry).unwrap();
+            assert_eq!(json["is"], of_0_1_0);
+        }
+    }
+
     #[test]
     fn entries_are_compatible_with_version_0_1_0_in_both_directions() {
         let old =
