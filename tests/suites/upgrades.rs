@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use step_observer::event::{EventConfig, EventIdentity, build_structured};
-use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::api_server::{ApiServer, Fault};
 use step_observer_tests::events::finished_run;
 use step_observer_tests::journaled::dead_letters;
 use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
@@ -345,4 +345,24 @@ async fn what_a_later_version_has_is_refused_in_the_documented_words() {
             assert!(documents(page, words), "{words}");
         }
     }
+}
+
+/// Tekton before it served `tekton.dev/v1`, or none at all.
+#[tokio::test]
+async fn a_cluster_without_tekton_v1_is_reported_and_observed_once_it_has_it() {
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    for request in ["list taskruns", "watch taskruns"] {
+        server.script(request, [Fault::Status(404); 2]);
+    }
+    for event in finished_run(1) {
+        server.play(&event);
+    }
+    let mut observer = Observer::start(&server, &sink, &[]);
+    let line = observer
+        .wait_for_log("is Tekton Pipelines installed?")
+        .await;
+    assert!(line.contains("taskruns"), "{line}");
+    sink.wait_until(|requests| requests.len() == 2).await;
+    let (code, log) = observer.stop().await;
+    assert_eq!(code, Some(0), "{log}");
 }
