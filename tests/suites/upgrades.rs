@@ -177,6 +177,20 @@ fn every_metric_of_version_0_1_0_has_its_name_type_and_labels() {
     }
 }
 
+#[test]
+fn the_page_on_versions_names_every_fixture_of_a_version() {
+    let of_version: Vec<String> = fixtures()
+        .into_iter()
+        .filter(|name| name.starts_with("tekton_"))
+        .collect();
+    assert!(of_version.len() >= 6, "{of_version:?}");
+    for page in ["../docs/versions.md", "fixtures/README.md"] {
+        for name in &of_version {
+            assert!(documents(page, &format!("`{name}`")), "{page}: {name}");
+        }
+    }
+}
+
 /// The number of the format, and the kinds of entries that 0.1.0 reads, with the members that it requires. It ignores
 /// others, such as `name`.
 const HEADER: &[u8] = b"step-observer journal 1\n";
