@@ -27,6 +27,7 @@ pub mod prepare;
 pub mod record;
 pub use step_observer_redact as redact;
 pub mod sink;
+pub mod standby;
 pub mod step;
 pub mod step_metrics;
 pub mod terminal;

@@ -60,10 +60,12 @@ const ROOMS: [(&str, &[&str]); 33] = [
             "known_secrets",
             "locked",
             "metrics",
+            "standby",
             "step",
             "http",
         ],
     ),
+    ("standby", &["bounded", "clock", "locked", "metrics"]),
     ("event", &["bounded", "known_secrets", "truncate", "step"]),
     (
         "plugin",
@@ -94,7 +96,7 @@ const ROOMS: [(&str, &[&str]); 33] = [
         "deliver",
         &[
             "bounded", "clock", "event", "history", "journal", "lanes", "locked", "metrics",
-            "page", "sink",
+            "page", "sink", "standby",
         ],
     ),
     // `config` only combines types: each room defines its own configuration.
@@ -111,6 +113,7 @@ const ROOMS: [(&str, &[&str]); 33] = [
             "observe",
             "plugin",
             "sink",
+            "standby",
             "step_metrics",
             "trace",
             "yaml",
@@ -160,6 +163,7 @@ const ROOMS: [(&str, &[&str]); 33] = [
             "plugin",
             "prepare",
             "sink",
+            "standby",
             "step",
             "step_metrics",
             "trace",

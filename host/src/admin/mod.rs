@@ -18,8 +18,8 @@ mod status;
 pub use auth::{Access, AccessReviewer, AuthError};
 pub use config::{AdminConfig, AdminConfigError, AuthConfig, BearerConfig, KubernetesConfig};
 pub use status::{
-    EventStatus, JournalStatus, LogReadStatus, ReloadStatus, SinkStatus, StatusProvider,
-    StatusSnapshot, TransitionStatus, WaitingStatus, WatchStatus,
+    EventStatus, JournalStatus, LogReadStatus, ReloadStatus, SinkStatus, StandbyRole,
+    StandbyStatus, StatusProvider, StatusSnapshot, TransitionStatus, WaitingStatus, WatchStatus,
 };
 
 use crate::history::History;

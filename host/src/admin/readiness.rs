@@ -1,6 +1,6 @@
 //! Decides whether the observer is ready: whether it sees, filters and keeps every event.
 
-use super::status::{StatusSnapshot, WatchStatus};
+use super::status::{StandbyStatus, StatusSnapshot, WatchStatus};
 use crate::plugin::dropin::{PluginState, PluginStatus};
 
 /// Longest silence of a watch that works. The API server sends a bookmark about every minute, and a watch
@@ -18,6 +18,13 @@ pub(super) fn unready_reasons(
     has_chain: bool,
     plugins: &[PluginStatus],
 ) -> Vec<String> {
+    if let Some(standby) = snapshot
+        .standby
+        .as_ref()
+        .filter(|standby| standby.is_waiting())
+    {
+        return waiting_problem(snapshot, standby);
+    }
     let mut reasons = Vec::new();
     if !has_chain {
         reasons.push("the plugins are not known yet".to_owned());
@@ -56,6 +63,26 @@ pub(super) fn unready_reasons(
     reasons
 }
 
+/// Returns the problems of an observer that waits as a standby. It is ready although it watches nothing,
+/// so that a rollout continues, unless it could not take over.
+fn waiting_problem(snapshot: &StatusSnapshot, standby: &StandbyStatus) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let failing = standby.failing_seconds.unwrap_or_default();
+    if failing > MAX_WATCH_FAILURE_SECONDS {
+        let (lease, problem) = (
+            &standby.lease,
+            standby.problem.as_deref().unwrap_or_default(),
+        );
+        reasons.push(format!(
+            "the Lease {lease} could not be read or written for {failing} s: {problem}"
+        ));
+    }
+    if snapshot.journal.disk_full {
+        reasons.push("the disk of the journal is full".to_owned());
+    }
+    reasons
+}
+
 /// Returns the problem of a watch, if it has one. A watch never waits for events to be delivered: a run
 /// whose events wait is deferred. So a silent watch is a broken one.
 fn watch_problem(watch: &WatchStatus) -> Option<String> {
@@ -77,7 +104,7 @@ fn watch_problem(watch: &WatchStatus) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::{SinkStatus, WaitingStatus};
+    use crate::admin::{SinkStatus, StandbyRole, WaitingStatus};
 
     fn ready() -> StatusSnapshot {
         StatusSnapshot {
@@ -102,6 +129,29 @@ mod tests {
     #[test]
     fn it_is_ready_when_nothing_is_missing() {
         assert!(unready_reasons(&ready(), true, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_standby_is_ready_unless_it_could_not_take_over() {
+        let standby = |state, failing_seconds| StatusSnapshot {
+            standby: Some(StandbyStatus {
+                state,
+                failing_seconds,
+                lease: "us/one".to_owned(),
+                problem: Some("forbidden".to_owned()),
+                ..StandbyStatus::default()
+            }),
+            ..StatusSnapshot::default()
+        };
+        let reasons = |state, failing| unready_reasons(&standby(state, failing), false, &[]);
+        let waiting = StandbyRole::Waiting;
+        assert!(reasons(waiting, None).is_empty());
+        assert!(reasons(waiting, Some(MAX_WATCH_FAILURE_SECONDS)).is_empty());
+        assert_eq!(
+            reasons(waiting, Some(MAX_WATCH_FAILURE_SECONDS + 1)),
+            ["the Lease us/one could not be read or written for 31 s: forbidden"]
+        );
+        assert!(!reasons(StandbyRole::Active, None).is_empty());
     }
 
     #[test]

@@ -188,7 +188,20 @@ async fn metrics(State(state): State<RouteState>) -> Response {
 async fn ready(State(state): State<RouteState>) -> (StatusCode, String) {
     let status = state.status().await;
     match status.ready {
-        true => (StatusCode::OK, "ready\n".to_owned()),
+        true => match status
+            .snapshot
+            .standby
+            .as_ref()
+            .filter(|standby| standby.is_waiting())
+        {
+            Some(standby) => {
+                let (lease, holder) = (&standby.lease, standby.holder.as_deref());
+                let holder = holder.unwrap_or("nobody");
+                let text = format!("ready: standby; {holder} holds the Lease {lease}\n");
+                (StatusCode::OK, text)
+            }
+            None => (StatusCode::OK, "ready\n".to_owned()),
+        },
         false => {
             let reasons = format!("not ready: {}\n", status.not_ready.join("; "));
             (StatusCode::SERVICE_UNAVAILABLE, reasons)

@@ -17,6 +17,9 @@ pub type StatusProvider = Arc<dyn Fn() -> StatusSnapshot + Send + Sync>;
 pub struct StatusSnapshot {
     /// The first lists of all watches are complete.
     pub listed: bool,
+    /// Whether this observer is the active one of several; absent without `standby`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standby: Option<StandbyStatus>,
     /// Each watch; empty while a recording is played.
     pub watches: Vec<WatchStatus>,
     /// Objects that could not be read and were skipped, by resource. A changed object counts again.
@@ -39,6 +42,49 @@ pub struct StatusSnapshot {
     pub configuration: ReloadStatus,
     /// The journal and the sinks.
     pub journal: JournalStatus,
+}
+
+/// An observer among several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StandbyStatus {
+    /// Active, or waiting.
+    pub state: StandbyRole,
+    /// When it became that.
+    pub since: Timestamp,
+    /// Namespace and name of the Lease.
+    pub lease: String,
+    /// The name of this observer as a holder of the Lease.
+    pub identity: String,
+    /// The last known holder; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
+    /// Changes of the active observer, as the Lease counts them.
+    pub transitions: u32,
+    /// Seconds for which requests for the Lease have been failing; absent while they work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_seconds: Option<u64>,
+    /// The last failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl StandbyStatus {
+    /// Returns whether the observer waits, so that it has no pipeline.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.state == StandbyRole::Waiting
+    }
+}
+
+/// What an observer among several does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StandbyRole {
+    /// It holds the Lease, and delivers.
+    Active,
+    /// It delivers nothing.
+    #[default]
+    Waiting,
 }
 
 /// The state of one watch.

@@ -67,7 +67,8 @@ impl Deliveries {
             let delivery = Delivery::new(name, ready.sink, retry, carried.journal.clone(), metrics)
                 .with_dead_letters(dead_letter_sink)
                 .with_history(carried.history.clone())
-                .with_page(carried.page.clone());
+                .with_page(carried.page.clone())
+                .with_standby(carried.standby.clone());
             stages.spawn("deliver", Until::Drained, async move {
                 delivery.run(closing).await;
                 drop(closes);

@@ -14,6 +14,7 @@ mod removed_sinks;
 mod reviewer;
 mod sinks;
 mod source;
+mod standby;
 mod status;
 mod supervisor;
 mod tekton;
@@ -25,6 +26,7 @@ pub use plugins::{load_plugin, read_plugin};
 pub use reload::CarriedOver;
 pub use source::Source;
 
+use crate::clock;
 use crate::config::Config;
 use crate::event::{EventConfig, TraceContext};
 use crate::journal::JournalConfig;
@@ -68,6 +70,8 @@ pub struct App {
     step_metrics: Option<StepMetricsConfig>,
     grace: Duration,
     event_hook: Option<EventHook>,
+    /// When it was built, by the clock of the machine.
+    built_at: Duration,
 }
 
 /// The result of a pipeline that has ended.
@@ -173,6 +177,7 @@ impl App {
             admin: _,
             step_metrics,
             traces: _,
+            standby: _,
             sinks,
             shutdown_grace,
         } = config;
@@ -220,6 +225,7 @@ impl App {
             step_metrics,
             grace: Duration::try_from(shutdown_grace.0).unwrap_or_default(),
             event_hook: None,
+            built_at: clock::since_boot(),
         })
     }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::admin::Subject;
 use crate::control;
-use crate::deliver::SinkMetrics;
+use crate::deliver::{SinkBacklog, SinkMetrics};
 use crate::event::EventConfig;
 use crate::fair::{Admission, FairSemaphore};
 use crate::journal::JournalError;
@@ -29,6 +29,7 @@ use crate::plugin::dropin::{self, Roster};
 use crate::prepare::{
     ChainLogMasks, EventHook, PipelineMetrics, Preparation, PrepareCommand, SinkRoute,
 };
+use crate::standby::Progress;
 use crate::step_metrics::StepMetrics;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -94,6 +95,7 @@ impl Pipeline {
             step_metrics,
             grace: _,
             event_hook,
+            built_at: _,
         } = app;
         let crash_counting = carried.count_crashes();
         let mut registry = Registry::new();
@@ -110,6 +112,7 @@ impl Pipeline {
         let rest = shared.dead_letter(backlog).await?;
         stages.spawn("removed sinks", Until::Prepared, rest);
         let deliveries = Deliveries::start(sinks, &shared.carried, &mut registry, &mut stages);
+        shared.report_progress(&deliveries);
         let roster = drop_ins::start(catalog, drop_ins, source.client(), &mut stages);
         dropin::register_metrics(&mut registry, roster.clone());
         for watcher in url_watchers {
@@ -241,6 +244,26 @@ impl Shared {
         let (journal, history) = (self.carried.journal.clone(), self.carried.history.clone());
         backlog.dead_letter_first(&journal, &history).await?;
         Ok(backlog.dead_letter_rest(journal, history))
+    }
+
+    /// Lets a standby know how far this pipeline has come.
+    fn report_progress(&self, deliveries: &Deliveries) {
+        let Some(standby) = &self.carried.standby else {
+            return;
+        };
+        let shared = self.clone();
+        let sinks = deliveries.sink_metrics.iter();
+        let sinks: Vec<String> = sinks.map(|(name, _)| name.clone()).collect();
+        standby.set_progress(Arc::new(move || {
+            let journal = &shared.carried.journal;
+            let ages = sinks
+                .iter()
+                .map(|sink| SinkBacklog::read(journal, sink).oldest);
+            Progress {
+                is_accepted: shared.is_finished(),
+                oldest_waiting: ages.max().unwrap_or_default(),
+            }
+        }));
     }
 
     /// Answers on the control socket in the journal's folder.

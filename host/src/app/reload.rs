@@ -1,7 +1,7 @@
 //! State that outlives a change of the configuration: the journal, the history, the admin server's
 //! listeners, and the pauses of sinks.
 
-use super::{AppError, Source, plugins};
+use super::{AppError, Source, plugins, standby};
 use crate::admin::{AdminConfig, Listeners, ReloadStatus};
 use crate::bounded::Bounded;
 use crate::clock;
@@ -14,8 +14,9 @@ use crate::metrics::Registry;
 use crate::page::LivePage;
 use crate::plugin::{CrashRecord, PluginEngine};
 use crate::sink::{PauseGate, SinkKind};
+use crate::standby::{Standby, StandbyConfig};
 use crate::trace::{TraceExporter, TracesConfig};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,6 +55,12 @@ pub struct CarriedOver {
     /// True if the last pipeline had not seen everything when it ended, or not all of it was in the
     /// journal.
     unfinished: Arc<AtomicBool>,
+    standby_config: Option<StandbyConfig>,
+    /// This observer among several.
+    pub(super) standby: Option<Standby>,
+    /// The horizon that a standby began with. It replaces that of the journal, which may be of a time when
+    /// this observer was active before.
+    handed_over: Arc<Locked<Option<Timestamp>>>,
 }
 
 impl CarriedOver {
@@ -100,6 +107,9 @@ impl CarriedOver {
             known_secrets: Arc::default(),
             crashes,
             unfinished: Arc::default(),
+            standby_config: config.standby.clone(),
+            standby: standby::of(source, config)?,
+            handed_over: Arc::default(),
         })
     }
 
@@ -124,7 +134,15 @@ impl CarriedOver {
         if config.traces != self.traces_config {
             return Err(AppError::NeedsRestart("traces"));
         }
+        if config.standby != self.standby_config {
+            return Err(AppError::NeedsRestart("standby"));
+        }
         Ok(self)
+    }
+
+    /// Sets the horizon of a standby that becomes active.
+    pub(super) fn begin_at(&self, horizon: Timestamp) {
+        *self.handed_over.lock() = Some(horizon);
     }
 
     /// Notes whether a pipeline that ends has seen everything, and all of that is in the journal.
@@ -142,7 +160,9 @@ impl CarriedOver {
             return Ledger::from_stream_start();
         }
         let recent = source.horizon();
-        let first = self.journal.horizon().unwrap_or(recent);
+        let handed_over = *self.handed_over.lock();
+        let first = handed_over.or_else(|| self.journal.horizon());
+        let first = first.unwrap_or(recent);
         let has_marks = self.journal_config.directory.is_some();
         match has_marks || self.unfinished.load(Ordering::Relaxed) {
             true => Ledger::new(first),
@@ -207,6 +227,7 @@ impl CarriedOver {
     pub(super) fn register_metrics(&self, registry: &mut Registry) {
         self.journal.register_metrics(registry);
         self.history.register_metrics(registry);
+        Standby::register_metrics(self.standby.as_ref(), registry);
         let carried = self.clone();
         registry.register_samples(move |samples| {
             let reloads = carried.reloads();

@@ -80,6 +80,25 @@ impl Source {
         }
     }
 
+    /// Begins `waited` later than it was made, and looks back to `lookBack` before `delivered_until` if that
+    /// is earlier than the start. Returns the horizon.
+    pub(super) fn begin(
+        &mut self,
+        waited: Duration,
+        delivered_until: Option<Timestamp>,
+    ) -> Timestamp {
+        if let Self::Cluster {
+            look_back, started, ..
+        } = self
+        {
+            *started = started.checked_add(waited).unwrap_or(*started);
+            let from = delivered_until.map_or(*started, |until| until.min(*started));
+            let horizon = from.checked_sub(*look_back).unwrap_or(Timestamp::MIN);
+            *look_back = started.duration_since(horizon);
+        }
+        self.horizon()
+    }
+
     pub(super) fn is_recording(&self) -> bool {
         matches!(self, Self::Recording { .. })
     }

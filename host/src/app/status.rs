@@ -3,8 +3,8 @@
 
 use super::CarriedOver;
 use crate::admin::{
-    EventStatus, JournalStatus, LogReadStatus, SinkStatus, StatusProvider, StatusSnapshot,
-    TransitionStatus, WaitingStatus, WatchStatus,
+    EventStatus, JournalStatus, LogReadStatus, SinkStatus, StandbyRole, StandbyStatus,
+    StatusProvider, StatusSnapshot, TransitionStatus, WaitingStatus, WatchStatus,
 };
 use crate::clock;
 use crate::deliver::{SinkBacklog, SinkMetrics};
@@ -12,6 +12,7 @@ use crate::fair::Admission;
 use crate::logs::LogReader;
 use crate::observe::{WatchHealth, Watches};
 use crate::prepare::PipelineMetrics;
+use crate::standby::Standby;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ impl StatusSources {
         let transitions = &metrics.transitions;
         StatusSnapshot {
             listed: self.watches.is_none() || metrics.listed.load(Ordering::Relaxed),
+            standby: self.carried.standby.as_ref().map(standby_status),
             watches: self.watches(),
             unreadable_objects: self.unreadable_objects(),
             unclaimed_pods: metrics.unclaimed_pods.get(),
@@ -132,6 +134,24 @@ impl StatusSources {
             }
         });
         sinks.collect()
+    }
+}
+
+/// Returns what `/status` shows of an observer among several.
+pub(super) fn standby_status(standby: &Standby) -> StandbyStatus {
+    let state = standby.state();
+    StandbyStatus {
+        state: match state.is_active {
+            true => StandbyRole::Active,
+            false => StandbyRole::Waiting,
+        },
+        since: state.since,
+        lease: state.lease,
+        identity: state.identity,
+        holder: state.holder,
+        transitions: state.transitions,
+        failing_seconds: state.failing.as_ref().map(|(_, since)| since.as_secs()),
+        problem: state.failing.map(|(problem, _)| problem),
     }
 }
 

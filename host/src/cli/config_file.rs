@@ -34,6 +34,11 @@ impl ConfigFile {
         stamp.await.ok()?
     }
 
+    /// Reports the file once more, changed or not.
+    pub(super) fn look_again(&mut self) {
+        self.seen = None;
+    }
+
     /// Returns whether the file differs from the last stamp.
     pub(super) async fn has_changed(&self) -> bool {
         self.stamp().await != self.seen

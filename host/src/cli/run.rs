@@ -14,6 +14,7 @@ use step_observer::app::{App, CarriedOver};
 use step_observer::config::Config;
 use step_observer::deliver::RetryConfig;
 use step_observer::plugin::Compiler;
+use step_observer::standby::{LostLease, Standby};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -34,6 +35,26 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
     program_text::unmap_at_intervals();
     let (stopped, aborted) = (stop_signals(1).shared(), stop_signals(2));
     let mut aborted = std::pin::pin!(aborted);
+    let standby = app.standby();
+    if standby.is_some() {
+        loop {
+            let carried_over = app.carried_over();
+            let next = tokio::select! {
+                active = app.wait_until_active() => {
+                    active?;
+                    // A change of the file may just have been seen and not been applied yet.
+                    file.look_again();
+                    break;
+                }
+                () = stopped.clone() => return Ok(CommandOutcome::Complete),
+                next = changed_app(&args, &compiler, &mut file, &config, &carried_over) => next,
+            };
+            info!("configuration changed");
+            carried_over.note_reload(Ok(()));
+            (config, app) = next;
+        }
+    }
+    let mut lost = std::pin::pin!(lost_lease(standby.as_ref()));
     loop {
         let carried_over = app.carried_over();
         let (changes, changed) = oneshot::channel::<()>();
@@ -46,8 +67,14 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
         };
         let mut running = std::pin::pin!(app.run_until(until));
         let next = tokio::select! {
-            summary = &mut running => return Ok(CommandOutcome::from_summary(&summary?)),
+            summary = &mut running => {
+                if let Some(standby) = &standby {
+                    standby.release().await;
+                }
+                return Ok(CommandOutcome::from_summary(&summary?));
+            }
             () = &mut aborted => return Err(SECOND_SIGNAL.into()),
+            lost = &mut lost => return Err(lost.into()),
             next = changed_app(&args, &compiler, &mut file, &config, &carried_over) => next,
         };
         info!("configuration changed: the new one takes over the backlog");
@@ -55,6 +82,7 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
         let unprepared = tokio::select! {
             summary = running => summary?.unprepared,
             () = &mut aborted => return Err(SECOND_SIGNAL.into()),
+            lost = &mut lost => return Err(lost.into()),
         };
         if unprepared > 0 {
             warn!(
@@ -64,6 +92,15 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
         }
         carried_over.note_reload(Ok(()));
         (config, app) = next;
+    }
+}
+
+/// Renews the Lease of the active observer among several, until it is lost. Never ends for an observer that
+/// is the only one.
+async fn lost_lease(standby: Option<&Standby>) -> LostLease {
+    match standby {
+        Some(standby) => standby.keep().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Config, ConfigError, SinkConfig, file_access, read_text};
 use crate::admin::AdminConfigError;
 use crate::known_secrets;
 use crate::plugin::{PluginConfig, TrustConfig};
+use crate::standby::StandbyConfig;
 use crate::yaml::{self, FieldPath, LenientParse, Mistakes};
 use std::collections::HashSet;
 use std::path::Path;
@@ -242,6 +243,11 @@ impl ConfigCheck {
         let cluster = FieldPath::default().key("cluster");
         if let (Err(error), false) = (config.cluster.own_shard(), self.0.is_invalid(&cluster)) {
             self.add_mistake(&cluster.key("shard"), error.to_string());
+        }
+        let standby = FieldPath::default().key("standby");
+        let problem = config.standby.as_ref().and_then(StandbyConfig::problem);
+        if let (Some((field, problem)), false) = (problem, self.0.is_invalid(&standby)) {
+            self.add_mistake(&standby.key(field), problem);
         }
         let directory = FieldPath::default().key("journal").key("directory");
         if config

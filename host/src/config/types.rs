@@ -12,6 +12,7 @@ use crate::observe::ClusterConfig;
 use crate::plugin::dropin::DropInConfig;
 use crate::plugin::{PluginConfig, PluginMemoryConfig, TrustConfig};
 use crate::sink::SinkKind;
+use crate::standby::StandbyConfig;
 use crate::step_metrics::StepMetricsConfig;
 use crate::trace::TracesConfig;
 use jiff::SignedDuration;
@@ -54,6 +55,10 @@ pub struct Config {
     /// Export of traces. By default there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<TracesConfig>,
+    /// Several observers of the same runs, of which one is active and the others wait. By default there is
+    /// no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standby: Option<StandbyConfig>,
     /// Longest time for which a stopping observer delivers the events that it has, such as `25s`.
     pub shutdown_grace: ConfigDuration,
 }
@@ -74,6 +79,7 @@ impl Default for Config {
             admin: AdminConfig::default(),
             step_metrics: None,
             traces: None,
+            standby: None,
             sinks: Vec::new(),
             shutdown_grace: ConfigDuration(SignedDuration::from_secs(25)),
         }

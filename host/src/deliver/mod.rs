@@ -23,6 +23,7 @@ use crate::lanes::{self, LaneLimits};
 use crate::locked::Locked;
 use crate::page::LivePage;
 use crate::sink::{Attempt, DeliveryFailure, RateLimiter, RetryAction, Sink};
+use crate::standby::Standby;
 use breaker::Breaker;
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -69,6 +70,8 @@ pub(crate) struct Delivery {
     rate_limiter: Option<RateLimiter>,
     /// Receives the events that cannot be delivered. Without it, they stay in the journal.
     dead_letters: Option<DeadLetterSink>,
+    /// Whether this observer is the active one of several. Without it, it is the only one.
+    standby: Option<Standby>,
 }
 
 impl Delivery {
@@ -96,6 +99,7 @@ impl Delivery {
             attempted: Notify::new(),
             started: Instant::now(),
             dead_letters: None,
+            standby: None,
         }
     }
 
@@ -107,6 +111,11 @@ impl Delivery {
     /// Keeps the bodies of events for a dead-letter sink for the live page.
     pub(crate) fn with_page(self, page: LivePage) -> Self {
         Self { page, ..self }
+    }
+
+    /// Delivers only while this observer is the active one of several.
+    pub(crate) fn with_standby(self, standby: Option<Standby>) -> Self {
+        Self { standby, ..self }
     }
 
     /// Sends events that cannot be delivered to a dead-letter sink.
@@ -319,6 +328,14 @@ impl Delivery {
             // Boxed: thousands of these futures wait, and for some kinds of sink an attempt needs
             // kilobytes.
             let began = Instant::now();
+            if self
+                .standby
+                .as_ref()
+                .is_some_and(|standby| !standby.may_deliver())
+            {
+                // The right to deliver never comes back: the process ends.
+                std::future::pending::<()>().await;
+            }
             let attempt = self.sink.send(&event).boxed().await;
             self.breaker(|breaker, now| match &attempt {
                 Attempt::Delivered => {

@@ -3,6 +3,7 @@
 
 mod change;
 mod cluster;
+mod cluster_lease;
 mod cluster_logs;
 mod cluster_secrets;
 mod config_map;
@@ -55,6 +56,7 @@ mod watched_pods;
 
 pub use change::{Change, Finding, LogTarget, TimedChange, UnclaimedPod};
 pub use cluster::{ClusterConfig, watch};
+pub use cluster_lease::ClusterLease;
 pub use cluster_logs::ClusterLogs;
 pub(crate) use cluster_logs::{LOG_OF_REPLACED_POD, LogReadMode};
 pub use cluster_secrets::{ClusterSecrets, may_read_secrets};
