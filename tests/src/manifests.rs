@@ -98,6 +98,8 @@ fn together() -> Vec<Value> {
     copy_deploy(&folder.path().join("deploy"));
     // `sharded` must come after `durable`; the order of the other components does not matter.
     let mut names = components();
+    // Of a StatefulSet, each pod is the only one of its shard.
+    names.retain(|name| name != "standby");
     names.sort_by_key(|name| name != "durable");
     let mut text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n\
                     resources: [deploy/base]\ncomponents:\n"

@@ -41,6 +41,7 @@ fn values_of_overlays() -> BTreeMap<&'static str, Value> {
             plain(json!({"monitoring": {"serviceMonitor": on, "rules": on, "dashboard": on}})),
         ),
         ("auth", plain(json!({"auth": on}))),
+        ("standby", plain(json!({"standby": on}))),
         (
             "network-policy",
             plain(json!({"networkPolicy": {"scrapeFrom": monitoring, "egress": on}})),

@@ -167,6 +167,27 @@ fn every_reference_of_a_manifest_resolves() {
     }
 }
 
+/// Returns the name of the Lease that a Role allows to update; null if there is none.
+fn lease_of_roles(objects: &[Value]) -> Value {
+    let roles = of_kind(objects, "Role").into_iter();
+    let rules = roles.flat_map(|role| list(&role["rules"]));
+    let mut leases = rules.filter(|rule| rule["verbs"] == json!(["get", "update"]));
+    let lease = leases.next().map(|rule| rule["resourceNames"][0].clone());
+    lease.unwrap_or_default()
+}
+
+/// Returns true if a rule of the component `standby` allows to hold its Lease.
+fn holds_lease(role: &Value, rule: &Value) -> bool {
+    let group = json!(["coordination.k8s.io"]);
+    let creates = json!({"apiGroups": group, "resources": ["leases"], "verbs": ["create"]});
+    let updates = json!({
+        "apiGroups": group, "resources": ["leases"], "resourceNames": ["step-observer"], "verbs": ["get", "update"],
+    });
+    role["kind"] == "Role"
+        && role["metadata"]["name"] == "step-observer-standby"
+        && [creates, updates].contains(rule)
+}
+
 /// Returns true if a rule allows only the creation of reviews, which are not stored.
 fn asks(rule: &Value) -> bool {
     [
@@ -180,10 +201,10 @@ fn asks(rule: &Value) -> bool {
 }
 
 #[test]
-fn its_role_allows_reads_and_kubernetes_events_only() {
+fn its_role_allows_reads_kubernetes_events_and_its_lease_only() {
     for (form, objects) in available!(rendered()) {
         let has_auth = form == "auth" || form.starts_with("all components");
-        let mut questions = 0;
+        let (mut questions, mut leases) = (0, 0);
         for role in of_kind(&objects, "ClusterRole")
             .iter()
             .chain(&of_kind(&objects, "Role"))
@@ -192,6 +213,10 @@ fn its_role_allows_reads_and_kubernetes_events_only() {
                 assert!(!rule.to_string().contains('*'), "{form}: {rule}");
                 if asks(rule) {
                     questions += 1;
+                    continue;
+                }
+                if holds_lease(role, rule) {
+                    leases += 1;
                     continue;
                 }
                 let writes = json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]});
@@ -216,6 +241,7 @@ fn its_role_allows_reads_and_kubernetes_events_only() {
             }
         }
         assert_eq!(questions, if has_auth { 2 } else { 0 }, "{form}");
+        assert_eq!(leases, if form == "standby" { 2 } else { 0 }, "{form}");
         for binding in of_kind(&objects, "ClusterRoleBinding") {
             let role = &binding["roleRef"]["name"];
             assert_ne!(role, "step-observer-known-secrets", "{form}");
@@ -334,17 +360,24 @@ fn numbers_that_belong_together_agree() {
         };
         match variable("STEP_OBSERVER_SHARDS") {
             Some(shards) => assert_eq!(shards["value"], replicas.to_string(), "{form}"),
+            None if form == "standby" => assert_eq!(replicas, 2),
             None => assert_eq!(replicas, 1, "{form}"),
         }
         let ordinal = variable("STEP_OBSERVER_SHARD")
             .map(|shard| &shard["valueFrom"]["fieldRef"]["fieldPath"]);
-        assert_eq!(ordinal.is_some(), replicas > 1, "{form}");
+        let has_shards = variable("STEP_OBSERVER_SHARDS").is_some();
+        assert_eq!(ordinal.is_some(), has_shards, "{form}");
+        let budgets = of_kind(&objects, "PodDisruptionBudget").len();
+        assert_eq!(budgets, usize::from(replicas > 1), "{form}");
         assert!(ordinal.is_none_or(|path| path == "metadata.name"), "{form}");
         if workload["kind"] == "Deployment" {
-            assert_eq!(
-                spec["strategy"]["type"], "Recreate",
-                "{form}: two would send everything twice"
-            );
+            // Without a Lease, two would send everything twice.
+            let (strategy, lease) = match config["standby"].is_null() {
+                true => ("Recreate", Value::Null),
+                false => ("RollingUpdate", config["standby"]["lease"].clone()),
+            };
+            assert_eq!(spec["strategy"]["type"], strategy, "{form}");
+            assert_eq!(lease_of_roles(&objects), lease, "{form}");
         }
     }
 }

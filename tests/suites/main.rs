@@ -72,6 +72,7 @@ mod secrets;
 mod shards;
 mod shell;
 mod sizes;
+mod standby;
 mod step_metrics;
 mod stopping;
 mod stored_journal;

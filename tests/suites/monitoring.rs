@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
 /// Labels that Prometheus adds to every target.
-const OF_TARGET: [&str; 3] = ["instance", "job", "pod"];
+const OF_TARGET: [&str; 4] = ["instance", "job", "namespace", "pod"];
 
 /// Series of a histogram that queries use.
 const OF_HISTOGRAM: [&str; 3] = ["_bucket", "_sum", "_count"];

@@ -10,6 +10,7 @@ pub mod authorise;
 mod discovery;
 mod faults;
 mod generated;
+mod lease;
 mod log;
 mod model;
 mod objects;
@@ -181,6 +182,29 @@ impl ApiServer {
         };
         self.wait_for(|model| newest(model).is_some()).await;
         newest(&self.shared.state.lock().unwrap()).unwrap()
+    }
+
+    /// Returns a Lease.
+    #[must_use]
+    pub fn lease(&self, namespace: &str, name: &str) -> Option<Value> {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.shared.state.lock().unwrap().leases.get(&key).cloned()
+    }
+
+    /// Creates or replaces a Lease, whatever its version is.
+    pub fn put_lease(&self, lease: Value) {
+        self.change(|model| lease::store(model, lease));
+    }
+
+    /// Returns all holders of Leases so far, in their order, each once in a row; an empty text for nobody.
+    #[must_use]
+    pub fn holders(&self) -> Vec<String> {
+        self.shared.state.lock().unwrap().holders.clone()
+    }
+
+    /// Waits until the holders so far meet a condition.
+    pub async fn wait_for_holders(&self, condition: impl Fn(&[String]) -> bool) {
+        self.wait_for(|model| condition(&model.holders)).await;
     }
 
     /// Appends to the log of a container.

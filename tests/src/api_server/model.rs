@@ -76,6 +76,10 @@ pub(super) struct Model {
     pub(super) snapshots: BTreeMap<u64, (u64, Arc<Vec<Value>>)>,
     /// Created Events (events.k8s.io/v1).
     pub(super) notes: Vec<Value>,
+    /// Leases (coordination.k8s.io/v1) by namespace and name.
+    pub(super) leases: BTreeMap<(String, String), Value>,
+    /// Their holders, in the order in which they came.
+    pub(super) holders: Vec<String>,
     pub(super) logs: HashMap<String, String>,
     /// Pods whose log reads are blocked.
     pub(super) held_logs: HashSet<String>,

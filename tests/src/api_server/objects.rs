@@ -3,6 +3,7 @@
 use super::Shared;
 use super::discovery::discover;
 use super::faults::Fault;
+use super::lease;
 use super::log::log;
 use super::model::{Model, Resource};
 use super::request::{Parameters, Request};
@@ -88,6 +89,9 @@ async fn serve(shared: &Arc<Shared>, request: Request, body: &[u8]) -> Response 
     }
     if (asked.verb, asked.resource.as_str()) == ("create", "events") {
         return write_note(shared, body);
+    }
+    if (asked.group.as_str(), asked.resource.as_str()) == ("coordination.k8s.io", "leases") {
+        return lease::answer(shared, asked, body);
     }
     match (asked.verb, asked.group.as_str(), asked.resource.as_str()) {
         ("create", "authentication.k8s.io", "tokenreviews") => return review::token(shared, body),

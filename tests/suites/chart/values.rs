@@ -10,7 +10,7 @@ use step_observer_tests::path;
 #[test]
 fn wrong_values_are_refused_with_their_place() {
     let yaml = |values: &str| Value::from(format!("image: {{repository: x}}\n{values}"));
-    let table: [(Value, &[&str]); 18] = [
+    let table: [(Value, &[&str]); 20] = [
         (
             json!({"image": {"repository": ""}}),
             &["image.repository", "cargo xtask image"],
@@ -50,6 +50,14 @@ fn wrong_values_are_refused_with_their_place() {
             &["/image/repository"],
         ),
         (json!({"shards": 2}), &["shards", "durable.enabled"]),
+        (
+            json!({"standby": {"enabled": true}, "durable": {"enabled": true}}),
+            &["standby.enabled", "durable.enabled"],
+        ),
+        (
+            json!({"config": {"standby": {"renewMs": 1000}}}),
+            &["config.standby", "standby.enabled"],
+        ),
         (
             json!({"config": {"cluster": {"shards": 2}}}),
             &["config.cluster.shards", "`shards`"],
