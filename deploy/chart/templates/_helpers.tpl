@@ -54,6 +54,11 @@ annotations: {{ toJson . }}
 {{- $_ := set $admin "auth" (dict "kubernetes" dict) -}}
 {{- end -}}
 {{- end -}}
+{{- if .Values.standby.enabled -}}
+{{- $standby := default dict $config.standby -}}
+{{- $_ := set $standby "lease" (default (include "step-observer.fullname" .) $standby.lease) -}}
+{{- $_ := set $config "standby" $standby -}}
+{{- end -}}
 {{- toJson $config -}}
 {{- end }}
 
@@ -94,6 +99,12 @@ true
 {{- $config := .Values.config -}}
 {{- if and (gt (int .Values.shards) 1) (not .Values.durable.enabled) -}}
 {{- fail "shards: more than one observer needs a volume for each: set durable.enabled" -}}
+{{- end -}}
+{{- if and .Values.standby.enabled .Values.durable.enabled -}}
+{{- fail "standby.enabled: each of the two observers has a journal of its own on its node: set durable.enabled or standby.enabled, not both" -}}
+{{- end -}}
+{{- if and (hasKey $config "standby") (not .Values.standby.enabled) $config.standby -}}
+{{- fail "config.standby: set standby.enabled, which also makes two pods and grants the right to the Lease" -}}
 {{- end -}}
 {{- if gt (default 1 ($config.cluster).shards | int) 1 -}}
 {{- fail "config.cluster.shards: set `shards` instead, which also sets the number of pods" -}}
