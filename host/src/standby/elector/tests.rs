@@ -77,7 +77,7 @@ fn a_longer_duration_of_the_holder_is_respected() {
         ..record(7, "them")
     };
     answer(&mut us, SECOND, LeaseAnswer::Shown(Some(long.clone())));
-    let next = answer(&mut us, 60 * SECOND, LeaseAnswer::Shown(Some(long.clone())));
+    let next = answer(&mut us, 60 * SECOND, LeaseAnswer::Shown(Some(long)));
     assert_eq!(next, Next::WaitUntil(61 * SECOND));
     // But none without a bound.
     let endless = LeaseRecord {
