@@ -204,12 +204,15 @@ async fn a_frozen_node_delivers_nothing_after_the_other_has_begun() {
     let log = first.ended().await;
     assert!(log.contains("has lost the Lease"), "{log}");
     pair.wait_for_all(RUNS).await;
-    // What was on the wire when it froze may still arrive: at most one request of each connection.
-    let late = pair.sink.requests();
-    let late = late[before..]
+    // What the runtime was writing when it froze may still arrive.
+    let requests = pair.sink.requests();
+    let begun = requests[before..]
         .iter()
-        .filter(|request| sender(request) == "first");
-    assert!(late.count() <= 64);
+        .position(|request| sender(request) == "second");
+    let after = &requests[before + begun.unwrap()..];
+    let late = after.iter().filter(|request| sender(request) == "first");
+    let late = late.count();
+    assert!(late < RUNS / 10, "{late} requests");
     drop(second);
 }
 
