@@ -15,6 +15,7 @@ use step_observer::plugin::{Chain, Outcome, PluginEngine, PluginSource, PluginSp
 use step_observer::redact::{Engine as Redactor, Options, RedactionCounts, ScanLimits};
 use step_observer::step::{Envelope, EventContext};
 use step_observer_tests::budget::Budget;
+use step_observer_tests::measure::median;
 use step_observer_tests::{guest, path};
 use wasmtime::component::{Component, ComponentType, Lift, Linker, Resource, ResourceType};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
@@ -118,11 +119,6 @@ fn main() -> ExitCode {
 
 fn line(what: &str, micros: f64) {
     println!("{what:<60}{micros:>12.1} us");
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 /// Returns microseconds per call.

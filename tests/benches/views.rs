@@ -19,6 +19,7 @@ use step_observer_tests::admin::{ADMIN_ARGS, get};
 use step_observer_tests::budget::Budget;
 use step_observer_tests::live_page::PageStream;
 use step_observer_tests::load_program::{Load, LoadProgram, Template};
+use step_observer_tests::measure::median;
 use step_observer_tests::recording::watch_events;
 use tokio::task::JoinSet;
 
@@ -179,9 +180,4 @@ fn ended_runs(load: &mut Load<'_>) {
             load.write(&line.replace("task=of=run", &format!("task-{}", run / PIPELINES)));
         }
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

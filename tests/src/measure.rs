@@ -54,6 +54,13 @@ impl Display for ProcessUsage {
     }
 }
 
+/// Returns the median of at least one value; of an even number the upper one.
+#[must_use]
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 /// Returns the number in the line of a `status` file that begins with this name.
 fn number(status: &str, name: &str) -> usize {
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();

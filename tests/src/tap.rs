@@ -175,6 +175,12 @@ pub async fn send(connection: &mut TcpStream, event: &str, id: &str, data: Value
     connection.write_all(message.as_bytes()).await.unwrap();
 }
 
+/// Begins a stream of the process with this name: a snapshot without runs.
+pub async fn send_empty_snapshot(connection: &mut TcpStream, process: &str) {
+    let snapshot = json!({"process": process, "runs": []});
+    send(connection, "snapshot", &format!("{process}-0"), snapshot).await;
+}
+
 /// Returns runs with one TaskRun, whose steps have these names and states.
 #[must_use]
 pub fn runs(uid: &str, steps: &[(&str, &str)]) -> Value {

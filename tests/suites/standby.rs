@@ -44,6 +44,19 @@ impl Pair {
         }
     }
 
+    /// Shows all runs while the sink refuses the first observer, which so tries again and again.
+    async fn show_to_refused_first(&self) {
+        self.sink.answer_by(|headers, _| {
+            if headers["ce-from"] == "first" {
+                503
+            } else {
+                202
+            }
+        });
+        self.show(0..RUNS);
+        self.sink.wait_for(RUNS).await;
+    }
+
     /// Starts an observer with a journal of its own, which is called `name` in its events.
     fn start(&self, name: &str) -> Observer {
         self.start_at(&self.server.url, name)
@@ -159,16 +172,7 @@ async fn cut_off_from_the_api_server_it_stops_before_the_other_begins() {
     let mut first = pair.start_at(&way.url, "first");
     wait_until_active(&mut first).await;
     let second = pair.start("second");
-    // The sink refuses the first one, which so tries again and again.
-    pair.sink.answer_by(|headers, _| {
-        if headers["ce-from"] == "first" {
-            503
-        } else {
-            202
-        }
-    });
-    pair.show(0..RUNS);
-    pair.sink.wait_for(RUNS).await;
+    pair.show_to_refused_first().await;
     way.stop().await;
     let log = first.ended().await;
     assert!(
@@ -187,15 +191,7 @@ async fn a_frozen_node_delivers_nothing_after_the_other_has_begun() {
     let mut first = pair.start("first");
     wait_until_active(&mut first).await;
     let second = pair.start("second");
-    pair.sink.answer_by(|headers, _| {
-        if headers["ce-from"] == "first" {
-            503
-        } else {
-            202
-        }
-    });
-    pair.show(0..RUNS);
-    pair.sink.wait_for(RUNS).await;
+    pair.show_to_refused_first().await;
     let process = first.child.id().unwrap();
     send_signal("STOP", process);
     let before = pair.sink.requests().len();

@@ -57,15 +57,15 @@ pub struct RunUpdate {
     /// Steps beyond the bound per run.
     pub steps_left_out: Option<u64>,
     /// Steps that are new or have changed.
-    pub steps: Vec<StepUpdate>,
+    pub steps: Vec<Step>,
 }
 
 /// A step.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct StepUpdate {
+pub struct Step {
     /// Unique in the run.
-    pub key: String,
+    pub(super) key: String,
     /// Attempt of the TaskRun, from 0.
     pub attempt: u32,
     /// Position in its pod, from 0.
@@ -78,8 +78,6 @@ pub struct StepUpdate {
     pub started_at: Option<Timestamp>,
     /// Its end, if known.
     pub ended_at: Option<Timestamp>,
-    /// Time from its turn's earliest moment to its start, in milliseconds.
-    pub wait_ms: Option<u64>,
     /// Its exit code.
     pub exit_code: Option<i64>,
     /// Why it ended so.

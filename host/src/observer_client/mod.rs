@@ -14,8 +14,8 @@ pub use client::ObserverClient;
 pub use error::ObserverError;
 pub use event::{BodyState, EventBody, ShownEvent, SinkBody};
 pub use follow::{ObserverStream, StreamItem};
-pub use messages::{Change, RunUpdate, Snapshot, StepEventRef, StepState, StepUpdate};
-pub use run_table::{Run, RunTable, Step, StepPhase, StepTransition, TableLimits};
+pub use messages::{Change, RunUpdate, Snapshot, Step, StepEventRef, StepState};
+pub use run_table::{Run, RunTable, StepPhase, StepTransition, TableLimits};
 pub use status::{
     CountsView, JournalView, ObserverStatus, PluginView, RefusalView, SinkView, WaitingView,
 };

@@ -1,6 +1,6 @@
 //! The table of runs as the client knows it, and the transitions that it derives from the messages. Pure.
 
-use super::messages::{RunUpdate, StepEventRef, StepState, StepUpdate};
+use super::messages::{RunUpdate, Step, StepEventRef, StepState};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -60,32 +60,6 @@ pub struct Run {
     pub steps_left_out: u64,
     /// Its steps, in the order in which they are shown: by attempt, then as they became known.
     pub steps: Vec<Step>,
-}
-
-/// A step of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Step {
-    key: String,
-    /// Attempt of the TaskRun, from 0.
-    pub attempt: u32,
-    /// Position in its pod.
-    pub index: u32,
-    /// Its name.
-    pub name: String,
-    /// Its state.
-    pub state: StepState,
-    /// Its start, if known.
-    pub started_at: Option<Timestamp>,
-    /// Its end, if known.
-    pub ended_at: Option<Timestamp>,
-    /// Its exit code.
-    pub exit_code: Option<i64>,
-    /// Why it ended so.
-    pub reason: Option<String>,
-    /// Why it was skipped.
-    pub cause: Option<String>,
-    /// Its events.
-    pub events: Vec<StepEventRef>,
 }
 
 /// Phase that a step has reached.
@@ -181,39 +155,20 @@ impl Step {
         events.find(|event| event.phase == phase.as_str())
     }
 
-    fn from_update(update: StepUpdate) -> Self {
-        let StepUpdate {
-            key,
-            attempt,
-            index,
-            name,
-            state,
-            started_at,
-            ended_at,
-            wait_ms: _,
-            exit_code,
-            reason,
-            cause,
-            events,
-        } = update;
-        let events = events.into_iter();
+    /// Truncates its texts, and leaves out events beyond the bounds.
+    fn bounded(self) -> Self {
+        let events = self.events.into_iter();
         let events = events.filter(|event| event.id.len() <= MAX_ID_BYTES);
         let events = events.map(|event| StepEventRef {
             phase: clipped(event.phase),
             ..event
         });
         Self {
-            key,
-            attempt,
-            index,
-            name: clipped(name),
-            state,
-            started_at,
-            ended_at,
-            exit_code,
-            reason: reason.map(clipped),
-            cause: cause.map(clipped),
+            name: clipped(self.name),
+            reason: self.reason.map(clipped),
+            cause: self.cause.map(clipped),
             events: events.take(MAX_EVENTS).collect(),
+            ..self
         }
     }
 }
@@ -258,8 +213,8 @@ impl Run {
     }
 
     /// Replaces or adds a step. Returns the phases that it has reached since.
-    fn apply(&mut self, update: StepUpdate, max_steps: usize) -> Vec<(Step, StepPhase)> {
-        let newer = Step::from_update(update);
+    fn apply(&mut self, update: Step, max_steps: usize) -> Vec<(Step, StepPhase)> {
+        let newer = update.bounded();
         let known = self.steps.iter().position(|step| step.key == newer.key);
         let before = match known {
             Some(position) => {

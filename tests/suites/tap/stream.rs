@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use step_observer_tests::sink::PATIENCE;
-use step_observer_tests::tap::{ScriptedObserver, Tap, runs, send};
+use step_observer_tests::tap::{ScriptedObserver, Tap, runs, send, send_empty_snapshot};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
@@ -58,13 +58,7 @@ async fn a_lost_connection_is_made_again_and_nothing_is_shown_twice_or_missed() 
     assert!(tap.note().await.starts_with("reconnecting to "));
     // The observer has restarted: what was shown before is known.
     let (_, mut third) = server.stream().await;
-    send(
-        &mut third,
-        "snapshot",
-        "b-0",
-        json!({"process": "b", "runs": []}),
-    )
-    .await;
+    send_empty_snapshot(&mut third, "b").await;
     send(
         &mut third,
         "change",
@@ -158,13 +152,7 @@ async fn an_event_is_waited_for_and_one_that_is_no_longer_kept_is_named() {
         let step = json!({"key": "k", "name": "k", "state": "failed", "events": [event]});
         json!([{"uid": uid, "namespace": "ci", "taskRun": uid, "steps": [step]}])
     };
-    send(
-        &mut stream,
-        "snapshot",
-        "a-0",
-        json!({"process": "a", "runs": []}),
-    )
-    .await;
+    send_empty_snapshot(&mut stream, "a").await;
     send(
         &mut stream,
         "change",
@@ -248,13 +236,7 @@ async fn hostile_names_reach_no_terminal_unescaped() {
     let server = ScriptedObserver::start().await;
     let mut tap = Tap::start(&["--observer", &server.url]);
     let (_, mut stream) = server.stream().await;
-    send(
-        &mut stream,
-        "snapshot",
-        "a-0",
-        json!({"process": "a", "runs": []}),
-    )
-    .await;
+    send_empty_snapshot(&mut stream, "a").await;
     let text = "evil\u{1b}]0;title\u{7}\r\nforged\u{202e}".to_owned() + &"x".repeat(70_000);
     let step = json!({"key": "k", "name": text, "state": "failed", "reason": text});
     let run = json!({"uid": "u", "namespace": text, "taskRun": text, "pipelineRun": text, "pipelineTask": text, "steps": [step]});
@@ -280,13 +262,7 @@ async fn several_observers_are_merged() {
     let mut tap = Tap::start(&["--observer", &servers[0].url, "--observer", &servers[1].url]);
     for (server, name) in servers.iter().zip(["one", "two"]) {
         let (_, mut stream) = server.stream().await;
-        send(
-            &mut stream,
-            "snapshot",
-            "a-0",
-            json!({"process": "a", "runs": []}),
-        )
-        .await;
+        send_empty_snapshot(&mut stream, "a").await;
         send(
             &mut stream,
             "change",
