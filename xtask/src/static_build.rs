@@ -1,11 +1,14 @@
 //! Builds the program as it is shipped: with all sinks and plugins, linked statically, for either processor. The same sources give the same
 //! bytes in any folder: no path of the machine is in the program.
 
+use crate::dependency_list;
 use crate::guests;
+use crate::packages::{self, FEATURES};
 use crate::programs::need;
 use crate::run::{Problem, cargo, output, root, run, step, target_dir};
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -167,6 +170,7 @@ pub(crate) fn build(arch: Arch, epoch: &str) -> Result<PathBuf, Problem> {
     let mut flags: Vec<OsString> = own.split_whitespace().map(OsString::from).collect();
     flags.push("-Ctarget-feature=+crt-static".into());
     flags.extend(rust_maps());
+    let list = dependency_list::link(&packages::packages(arch)?, compiler, &target)?;
     let c_flags: Vec<OsString> = path_maps()
         .iter()
         .map(|map| map_option("-ffile-prefix-map", map))
@@ -175,7 +179,8 @@ pub(crate) fn build(arch: Arch, epoch: &str) -> Result<PathBuf, Problem> {
     build
         .args(["rustc", "--release", "--locked"])
         .args(["--package", "step-observer", "--bin", "step-observer"])
-        .args(["--features", "kafka", "--target", &target, "--"])
+        .args(["--features", FEATURES, "--target", &target, "--"])
+        .args(list)
         .env("CARGO_ENCODED_RUSTFLAGS", encoded(&flags))
         .env("SOURCE_DATE_EPOCH", epoch)
         .env("CFLAGS", c_flags.join(OsStr::new(" ")));
@@ -191,7 +196,11 @@ pub(crate) fn build(arch: Arch, epoch: &str) -> Result<PathBuf, Problem> {
             .env(format!("CC_{variable}"), compiler);
     }
     run(&mut build)?;
-    Ok(target_dir().join(target).join("release/step-observer"))
+    let program = target_dir().join(&target).join("release/step-observer");
+    let bytes =
+        fs::read(&program).map_err(|error| Problem(format!("{}: {error}", program.display())))?;
+    dependency_list::check(&bytes, &target)?;
+    Ok(program)
 }
 
 /// Adds the standard library for a target if it is missing.

@@ -43,6 +43,7 @@ impl TlsConfig {
     /// # Errors
     ///
     /// A file cannot be read or used. The error names the file, never its content.
+    #[cfg(any(feature = "kafka", feature = "nats"))]
     pub(crate) fn client_config(&self) -> Result<ClientConfig, HttpError> {
         TlsFiles::read(self)?.client_config(&ExtraRoots::default())
     }

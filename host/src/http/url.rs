@@ -63,6 +63,7 @@ impl HttpUrl {
     }
 
     /// Returns the last segment of the path.
+    #[cfg(feature = "otlp")]
     pub(crate) fn last_segment(&self) -> Option<&str> {
         self.0.path_segments()?.next_back()
     }

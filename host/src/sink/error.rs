@@ -41,13 +41,11 @@ pub enum SinkError {
     Contradiction(&'static str),
     /// The program was built without this wire.
     #[error(
-        "this program has no sink `{wire}`; build it with it: cargo xtask build --release --features {feature}"
+        "this program has no sink `{wire}`; build it with it: cargo xtask build --release --features {wire}"
     )]
     NotBuilt {
-        /// Name of the wire in the configuration.
+        /// Name of the wire in the configuration, and of the cargo feature that adds it.
         wire: &'static str,
-        /// The cargo feature that adds it.
-        feature: &'static str,
     },
     /// A token, password or key cannot be read.
     #[error("auth: {0}")]

@@ -9,11 +9,13 @@ mod file;
 mod http;
 mod kafka;
 mod nats;
+mod not_built;
 mod otlp;
 mod pause_gate;
 mod rate_limiter;
 mod retry_action;
 mod sent_form;
+#[cfg(any(feature = "kafka", feature = "nats"))]
 mod shared_connection;
 mod stdout;
 mod tekton;

@@ -3,8 +3,8 @@
 //! library is added. The same crates give the same bytes.
 
 use super::problem;
-use crate::guests;
-use crate::run::{Problem, cargo, output};
+use crate::packages::{Graph, Package, packages};
+use crate::run::Problem;
 use crate::static_build::Arch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -101,39 +101,18 @@ pub(crate) fn text(arch: Arch) -> Result<String, Problem> {
 /// Returns the crates that are linked into the program and the plugins. Procedural macros run only
 /// at compile time, so they are not included.
 fn crates(arch: Arch) -> Result<BTreeSet<Crate>, Problem> {
-    let mut found = BTreeSet::new();
-    let mut program = vec![
-        "--package=step-observer".to_owned(),
-        "--features=kafka".to_owned(),
-    ];
-    program.push(format!("--target={}", arch.target()));
-    let mut plugins: Vec<String> = guests::plugins()?
-        .into_iter()
-        .map(|plugin| format!("--package={plugin}"))
-        .collect();
-    plugins.push(format!("--target={}", step_observer_toolchain::TARGET));
-    for of in [program, plugins] {
-        let mut tree = cargo();
-        tree.args(["tree", "--locked", "--edges", "normal,no-proc-macro"])
-            .args(["--prefix", "none", "--format", "{p}|{l}"])
-            .args(of);
-        found.extend(output(&mut tree)?.lines().filter_map(parsed));
-    }
-    Ok(found)
+    Ok(foreign(packages(arch)?))
 }
 
-/// Parses a line of `cargo tree`: `name v1.2.3|MIT (*)`. Returns `None` for a crate of the
-/// workspace, whose line has its path.
-fn parsed(line: &str) -> Option<Crate> {
-    let line = line.trim_end_matches("(*)").trim_end();
-    let (package, licence) = line.split_once('|')?;
-    let mut words = package.split(' ');
-    let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
-    words.next().is_none().then(|| Crate {
-        name: name.to_owned(),
-        version: version.to_owned(),
-        licence: licence.to_owned(),
-    })
+/// Returns the packages that are not of this repository.
+fn foreign(graph: Graph) -> BTreeSet<Crate> {
+    let foreign = graph.into_iter().filter(|(_, package)| !package.is_own);
+    let as_crate = |((name, version), package): (_, Package)| Crate {
+        name,
+        version,
+        licence: package.licence,
+    };
+    foreign.map(as_crate).collect()
 }
 
 /// Returns the licence texts that a crate carries.
@@ -238,6 +217,7 @@ fn section(file: &mut String, of: &str, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packages::tests::graph;
 
     fn one(name: &str, licence: &str) -> Crate {
         Crate {
@@ -248,15 +228,9 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_cargo_tree_are_crates_but_for_those_of_the_workspace() {
-        assert_eq!(
-            parsed("a v1.0.0|MIT OR Apache-2.0"),
-            Some(one("a", "MIT OR Apache-2.0"))
-        );
-        assert_eq!(parsed("a v1.0.0|MIT (*)"), Some(one("a", "MIT")));
-        assert_eq!(parsed("a v1.0.0|"), Some(one("a", "")));
-        assert_eq!(parsed("own v0.1.0 (/source/host)|Apache-2.0"), None);
-        assert_eq!(parsed(""), None);
+    fn the_crates_are_the_packages_but_for_those_of_the_repository() {
+        let names: Vec<String> = foreign(graph()).iter().map(Crate::to_string).collect();
+        assert_eq!(names, ["a 1.0.0", "b 2.0.0+x", "c 3.0.0"]);
     }
 
     #[test]

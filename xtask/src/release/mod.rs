@@ -7,7 +7,6 @@ mod check;
 mod files;
 mod notes;
 mod oci;
-mod packages;
 mod sbom;
 
 use crate::image::{self, notices, tree};

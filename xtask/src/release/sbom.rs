@@ -2,8 +2,8 @@
 //! `cargo tree` finds for the program with its features, because `cargo metadata` adds what only the tests of the workspace use. It has
 //! no time and no random number: the same sources give the same bytes.
 
-use super::packages::{Graph, Id, PROGRAM, Package, checksums, packages};
 use crate::archive::json;
+use crate::packages::{Graph, Id, PROGRAM, Package, checksums, packages};
 use crate::run::{Problem, output, root};
 use crate::static_build::Arch;
 use std::collections::BTreeMap;
@@ -203,8 +203,8 @@ impl Library {
 
 #[cfg(test)]
 mod tests {
-    use super::super::packages::tests::{LOCK, graph};
     use super::*;
+    use crate::packages::tests::{LOCK, graph};
 
     #[test]
     fn the_document_has_each_crate_with_its_checksum_and_what_it_needs() {

@@ -197,6 +197,7 @@ impl Http {
     }
 
     /// Returns the current client and its secrets.
+    #[cfg(feature = "otlp")]
     pub(in crate::sink) fn client(&self) -> ClientSnapshot {
         self.client.snapshot()
     }

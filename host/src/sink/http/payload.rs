@@ -4,7 +4,7 @@ use super::config::{Compression, HttpMode};
 use crate::event::{Binding, EncodeError, Encoded};
 use bytes::Bytes;
 use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,10 +23,11 @@ pub(in crate::sink) struct HttpPayload {
 
 impl HttpPayload {
     /// Takes content of this media type.
+    #[cfg(feature = "otlp")]
     pub(in crate::sink) fn new(media_type: &'static str, content: Bytes) -> Self {
         let media_type = HeaderValue::from_static(media_type);
         Self {
-            headers: HeaderMap::from_iter([(CONTENT_TYPE, media_type)]),
+            headers: HeaderMap::from_iter([(http::header::CONTENT_TYPE, media_type)]),
             content,
         }
     }

@@ -1,7 +1,7 @@
-//! The settings of the Kafka sink. A program that was built without the cargo feature `kafka` also
-//! parses them, and reports that the feature is missing.
+//! The settings of Kafka.
 
 use super::super::defaults;
+use super::super::not_built::OptionalSettings;
 use crate::bounded::Bounded;
 use crate::event::ContentMode;
 use crate::http::TlsConfig;
@@ -35,6 +35,10 @@ pub struct KafkaConfig {
     /// Most events in flight at a time. Events of one TaskRun are sent one after the other.
     #[serde(default = "defaults::concurrency")]
     pub concurrency: Bounded<1, 256, usize>,
+}
+
+impl OptionalSettings for KafkaConfig {
+    const NAME: &'static str = "kafka";
 }
 
 fn binary() -> ContentMode {

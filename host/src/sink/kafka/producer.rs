@@ -1,5 +1,6 @@
 //! Produces events to a topic.
 
+use super::super::not_built::OptionalSettings;
 use super::super::shared_connection::SharedConnection;
 use super::super::wire::{SettingProblem, SinkContext, Wire};
 use super::super::{Attempt, SinkError, reject_unencodable};
@@ -25,11 +26,14 @@ pub(crate) struct Kafka {
 impl Wire for Kafka {
     type Config = KafkaConfig;
 
-    const NAME: &'static str = super::NAME;
-    const SILENCED_CRATES: &'static [&'static str] = super::SILENCED_CRATES;
+    const NAME: &'static str = KafkaConfig::NAME;
+    const SILENCED_CRATES: &'static [&'static str] = &["rskafka"];
 
     fn problems(config: &KafkaConfig) -> Vec<SettingProblem> {
-        super::problems(config)
+        let tls = config.tls.as_deref().map(|tls| tls.check());
+        let refused = tls.and_then(Result::err).into_iter();
+        let problems = refused.map(|problem| ("tls".to_owned(), problem.into()));
+        problems.collect()
     }
 
     fn check_files(config: &KafkaConfig) -> Result<(), SinkError> {

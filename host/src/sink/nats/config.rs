@@ -1,6 +1,7 @@
 //! The settings of NATS.
 
 use super::super::defaults;
+use super::super::not_built::OptionalSettings;
 use crate::bounded::Bounded;
 use crate::event::ContentMode;
 use crate::http::{TlsConfig, mask_url};
@@ -68,6 +69,17 @@ pub enum NatsAuth {
         /// File that holds the seed of the key (`SU…`).
         seed_file: PathBuf,
     },
+}
+
+impl OptionalSettings for NatsConfig {
+    const NAME: &'static str = "nats";
+
+    /// Masks paths and queries of URLs. Other settings need no masking, because passwords and keys are in files.
+    fn mask(&mut self) {
+        for server in &mut self.servers {
+            *server = server.masked();
+        }
+    }
 }
 
 fn structured() -> ContentMode {

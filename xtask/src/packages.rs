@@ -5,28 +5,31 @@ use crate::run::{Problem, cargo, output};
 use crate::static_build::Arch;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Sinks in the program as it is shipped, beside those that every build has (cargo features of `host`).
+pub(crate) const FEATURES: &str = "kafka";
+
 /// The program, as cargo names it.
-pub(super) const PROGRAM: &str = "step-observer";
+pub(crate) const PROGRAM: &str = "step-observer";
 
 /// A package and what it is linked with.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Package {
+pub(crate) struct Package {
     /// SPDX expression; empty if the manifest only names a file.
-    pub(super) licence: String,
+    pub(crate) licence: String,
     /// Packages of this repository are in no registry.
-    pub(super) is_own: bool,
-    pub(super) needs: BTreeSet<Id>,
+    pub(crate) is_own: bool,
+    pub(crate) needs: BTreeSet<Id>,
 }
 
 /// Name and version.
-pub(super) type Id = (String, String);
+pub(crate) type Id = (String, String);
 
 /// All packages of a program.
-pub(super) type Graph = BTreeMap<Id, Package>;
+pub(crate) type Graph = BTreeMap<Id, Package>;
 
 /// Returns what is linked into the program and its plugins, which are in the program.
-pub(super) fn packages(arch: Arch) -> Result<Graph, Problem> {
-    let mut program = vec!["--features=kafka".to_owned()];
+pub(crate) fn packages(arch: Arch) -> Result<Graph, Problem> {
+    let mut program = vec![format!("--features={FEATURES}")];
     program.push(format!("--package={PROGRAM}"));
     program.push(format!("--target={}", arch.target()));
     let names = guests::plugins()?;
@@ -93,7 +96,7 @@ fn parsed(line: &str) -> Option<(usize, Id, Package)> {
 }
 
 /// Returns the checksums in Cargo.lock.
-pub(super) fn checksums(lock: &str) -> BTreeMap<Id, String> {
+pub(crate) fn checksums(lock: &str) -> BTreeMap<Id, String> {
     let value = |of: &str, name: &str| {
         let line = of.lines().find_map(|line| line.strip_prefix(name))?;
         Some(line.strip_prefix(" = \"")?.strip_suffix('"')?.to_owned())
@@ -108,7 +111,7 @@ pub(super) fn checksums(lock: &str) -> BTreeMap<Id, String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const TREE: &str = "\
@@ -123,7 +126,7 @@ pub(super) mod tests {
 1c v3.0.0|
 ";
 
-    pub(in crate::release) const LOCK: &str = "\
+    pub(crate) const LOCK: &str = "\
 version = 4
 
 [[package]]
@@ -144,7 +147,7 @@ version = \"0.1.0\"
         (name.to_owned(), version.to_owned())
     }
 
-    pub(in crate::release) fn graph() -> Graph {
+    pub(crate) fn graph() -> Graph {
         let mut graph = Graph::new();
         read(TREE, &mut graph).unwrap();
         graph
