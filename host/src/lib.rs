@@ -21,6 +21,7 @@ pub mod logs;
 pub mod metrics;
 pub mod observe;
 pub mod observer_client;
+pub mod oci;
 pub mod page;
 pub mod plugin;
 pub mod prepare;

@@ -38,6 +38,7 @@ pub mod program;
 pub mod proxy;
 pub mod receivers;
 pub mod recording;
+pub mod registry;
 pub mod replay;
 pub mod secrets;
 pub mod simulated;

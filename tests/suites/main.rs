@@ -67,6 +67,7 @@ mod recordings;
 mod redact;
 mod redaction;
 mod refused;
+mod registry;
 mod reload;
 mod secrets;
 mod shards;

@@ -23,7 +23,7 @@ struct Part {
     command: &'static str,
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     Part {
         name: "python",
         programs: &["python3"],
@@ -83,6 +83,18 @@ const PARTS: [Part; 7] = [
         // Unpacked, not installed: an installation starts the service.
         command: "rm -f nginx_*.deb; { apt-get download nginx || { apt-get update && apt-get download nginx; }; } && \
                   dpkg-deb --extract nginx_*.deb nginx && rm nginx_*.deb && nginx/usr/sbin/nginx -v",
+    },
+    Part {
+        name: "registry",
+        programs: &["apt-get", "dpkg-deb"],
+        packages: &["apt", "dpkg"],
+        from: &[],
+        made: "registry",
+        // A registry and a client, with the libraries of the client. Unpacked: an installation starts the service.
+        command: "mkdir registry && cd registry && get='apt-get download docker-registry skopeo libgpgme11 libassuan0 libdevmapper1.02.1' && \
+                  { $get || { apt-get update && $get; }; } && \
+                  for package in *.deb; do dpkg-deb --extract \"$package\" . || exit 1; done && rm *.deb && \
+                  usr/bin/docker-registry --version",
     },
     Part {
         name: "kubectl",

@@ -3,8 +3,9 @@
 pub(super) mod plugin;
 pub(super) mod record;
 pub(super) mod redact;
+pub(super) mod registry;
 pub(super) mod tap;
-mod values;
+pub(super) mod values;
 
 use self::plugin::PluginCommand;
 use self::record::RecordArgs;

@@ -8,6 +8,7 @@ mod dry_run;
 mod inspect;
 mod json_file;
 mod new;
+mod registry;
 mod settings;
 mod target;
 mod test;
@@ -20,6 +21,8 @@ pub(super) async fn dispatch(command: PluginCommand) -> Result<CommandOutcome, C
         PluginCommand::New(args) => new::new(&args),
         PluginCommand::Build(args) => build::build(args).await,
         PluginCommand::Inspect(args) => inspect::inspect(args).await,
+        PluginCommand::Push(args) => registry::push(args).await,
+        PluginCommand::Pull(args) => registry::pull(args).await,
         PluginCommand::Test(args) => test::test(args).await,
         PluginCommand::Run(args) => dry_run::dry_run(args).await,
         PluginCommand::Bench(args) => bench::bench(args).await,

@@ -104,6 +104,12 @@ impl RequestBody {
     }
 }
 
+impl From<Bytes> for RequestBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes.into())
+    }
+}
+
 impl From<String> for RequestBody {
     fn from(text: String) -> Self {
         Self(text.into())

@@ -1,8 +1,10 @@
 //! The arguments of `plugin`.
 
-use super::values::parse_plugin;
+use super::registry::RegistryArgs;
+use super::values::{Inspected, parse_inspected, parse_plugin};
 use clap::Subcommand;
 use std::path::PathBuf;
+use step_observer::oci::Reference;
 use step_observer::plugin::PluginConfig;
 
 /// Write, build, try and measure plugins
@@ -19,7 +21,24 @@ pub(crate) enum PluginCommand {
         step-observer plugin build filter.wasm --configmap --namespace ci")]
     Build(BuildArgs),
     /// Describe a plugin: world, imports, size, rules, configuration, digest
+    #[command(
+        after_help = "Examples:\n  step-observer plugin inspect filter.wasm\n  \
+        step-observer plugin inspect bundled:redact-secrets --json\n  \
+        step-observer plugin inspect oci://registry.example/plugins/filter:1.0"
+    )]
     Inspect(InspectArgs),
+    /// Push a plugin to a registry, as an OCI artifact
+    #[command(
+        after_help = "It prints the name with the digest, which stays the same for the same file.\n\
+        Examples:\n  step-observer plugin push filter.wasm oci://registry.example/plugins/filter:1.0\n  \
+        step-observer plugin push filter.wasm oci://localhost:5000/filter:1.0 --plain-http"
+    )]
+    Push(PushArgs),
+    /// Pull a plugin from a registry: a WebAssembly artifact, or an image with one layer and one module in it
+    #[command(
+        after_help = "Example:\n  step-observer plugin pull oci://registry.example/plugins/filter:1.0 --out filter.wasm"
+    )]
+    Pull(PullArgs),
     /// Run a plugin on cases, or on one event
     #[command(
         after_help = "A case is a folder with in.json, out.json and optionally config.json, as in the native test.\n\
@@ -82,8 +101,44 @@ pub(crate) struct BuildArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
+    /// The plugin: a file or bundled:NAME, optionally with its configuration as a JSON file, or oci://REGISTRY/NAME:TAG
+    #[arg(value_name = "FILE[=CONFIG.json]|oci://…", value_parser = parse_inspected)]
+    pub(crate) plugin: Inspected,
+    /// plugin.yaml with limits, match, wasi and configuration. The default is the one beside the module
+    #[arg(long, value_name = "plugin.yaml")]
+    pub(crate) settings: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) target: PluginTarget,
+    pub(crate) registry: RegistryArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PushArgs {
+    /// The plugin: a file or bundled:NAME
+    #[arg(value_name = "FILE", value_parser = parse_plugin)]
+    pub(crate) plugin: PluginConfig,
+    /// Where to push it: oci://REGISTRY/NAME:TAG
+    #[arg(value_name = "REFERENCE")]
+    pub(crate) reference: Reference,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PullArgs {
+    /// The plugin: oci://REGISTRY/NAME:TAG, or with a digest: oci://REGISTRY/NAME@sha256:…
+    #[arg(value_name = "REFERENCE")]
+    pub(crate) reference: Reference,
+    /// Write the module here. The default is NAME.wasm; an existing file is kept
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,6 +5,7 @@ use step_observer::bounded::Bounded;
 use step_observer::config::ConfigDuration;
 use step_observer::http::HttpUrl;
 use step_observer::observe::Speed;
+use step_observer::oci::{Reference, ReferenceError};
 use step_observer::plugin::{PluginConfig, PluginFrom};
 use step_observer::sink::{FileConfig, HttpConfig, SinkKind, StdoutConfig, TektonConfig};
 
@@ -61,6 +62,26 @@ pub(super) fn parse_plugin(text: &str) -> Result<PluginConfig, String> {
         config,
         ..PluginConfig::new(name, from)
     })
+}
+
+/// A plugin to describe.
+#[derive(Clone, Debug)]
+pub(crate) enum Inspected {
+    /// A file or a bundled plugin.
+    Here(Box<PluginConfig>),
+    /// A plugin in a registry.
+    Registry(Reference),
+}
+
+/// Reads a plugin to describe: those of [`parse_plugin`], or one in a registry.
+pub(super) fn parse_inspected(text: &str) -> Result<Inspected, String> {
+    match text.starts_with("oci://") {
+        true => text
+            .parse()
+            .map(Inspected::Registry)
+            .map_err(|error: ReferenceError| error.to_string()),
+        false => parse_plugin(text).map(|plugin| Inspected::Here(plugin.into())),
+    }
 }
 
 fn read_json(path: &str) -> Result<serde_json::Value, String> {

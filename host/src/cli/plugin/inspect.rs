@@ -1,20 +1,42 @@
 //! `plugin inspect`: describes a plugin.
 
-use super::target::{engine, load, target_config};
-use crate::cli::args::plugin::InspectArgs;
+use super::registry::fetch;
+use super::target::{engine, load, load_bytes, target_config};
+use crate::cli::args::plugin::{InspectArgs, PluginTarget};
+use crate::cli::args::values::Inspected;
 use crate::cli::outcome::{CommandError, CommandOutcome};
 use crate::cli::output::print_line;
 use serde_json::json;
 use std::fmt::Write as _;
 use step_observer::app::read_plugin;
+use step_observer::oci::Pulled;
 use step_observer::plugin::{Inspection, Plugin, SetSummary};
 use step_observer::terminal;
 
 pub(super) async fn inspect(args: InspectArgs) -> Result<CommandOutcome, CommandError> {
-    let InspectArgs { target, json } = args;
-    let config = target_config(target)?;
-    let found = Inspection::parse(&read_plugin(&config)?)?;
-    let loaded = load(&engine()?, &config).await;
+    let InspectArgs {
+        plugin,
+        settings,
+        registry,
+        json,
+    } = args;
+    let (found, loaded, reference) = match plugin {
+        Inspected::Here(plugin) => {
+            let target = PluginTarget {
+                plugin: *plugin,
+                settings,
+            };
+            let config = target_config(target)?;
+            let found = Inspection::parse(&read_plugin(&config)?)?;
+            (found, load(&engine()?, &config).await, None)
+        }
+        Inspected::Registry(reference) => {
+            let Pulled { manifest, module } = fetch(&reference, registry).await?;
+            let found = Inspection::parse(&module)?;
+            let loaded = load_bytes(&engine()?, module, settings).await;
+            (found, loaded, Some(reference.pinned(manifest)))
+        }
+    };
     if json {
         let loaded = match &loaded {
             Ok(plugin) => {
@@ -33,9 +55,15 @@ pub(super) async fn inspect(args: InspectArgs) -> Result<CommandOutcome, Command
         let mut description = serde_json::to_value(&found)?;
         if let Some(members) = description.as_object_mut() {
             members.insert("loaded".to_owned(), loaded);
+            if let Some(reference) = reference {
+                members.insert("reference".to_owned(), reference.to_string().into());
+            }
         }
         print_line(&terminal::escape_json(&format!("{description:#}")));
     } else {
+        if let Some(reference) = reference {
+            print_line(&format!("{:<15}{reference}", "reference"));
+        }
         print_line(&describe(&found, loaded.as_deref())?);
     }
     Ok(CommandOutcome::Complete)

@@ -2,12 +2,13 @@
 
 use crate::cli::args::plugin::PluginTarget;
 use crate::cli::outcome::CommandError;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use step_observer::app::load_plugin;
-use step_observer::plugin::PluginSettings;
 use step_observer::plugin::dropin::PluginManifest;
 use step_observer::plugin::{Chain, Plugin, PluginEngine, TrustConfig};
 use step_observer::plugin::{PluginConfig, PluginFrom};
+use step_observer::plugin::{PluginSettings, PluginSource, PluginSpec};
 
 /// Applies the given `plugin.yaml`, else the one beside the module.
 pub(super) fn target_config(target: PluginTarget) -> Result<PluginConfig, CommandError> {
@@ -19,10 +20,27 @@ pub(super) fn target_config(target: PluginTarget) -> Result<PluginConfig, Comman
     let Some(path) = settings.or(beside.filter(|path| path.exists())) else {
         return Ok(plugin);
     };
-    let text = std::fs::read_to_string(&path)
+    Ok(with_settings(plugin, read_manifest(&path)?))
+}
+
+fn read_manifest(path: &Path) -> Result<PluginManifest, CommandError> {
+    let text = std::fs::read_to_string(path)
         .map_err(|error| format!("failed to read {}: {error}", path.display()))?;
-    let manifest = PluginManifest::parse(&path.display().to_string(), &text)?;
-    Ok(with_settings(plugin, manifest))
+    Ok(PluginManifest::parse(&path.display().to_string(), &text)?)
+}
+
+/// Loads a plugin from memory, with the given `plugin.yaml`.
+pub(super) async fn load_bytes(
+    engine: &PluginEngine,
+    module: Vec<u8>,
+    settings: Option<PathBuf>,
+) -> Result<Arc<Plugin>, CommandError> {
+    let manifest = settings.map(|path| read_manifest(&path)).transpose()?;
+    let mut spec = PluginSpec::new("plugin", PluginSource::bytes(module));
+    spec.settings = manifest.map_or_else(PluginSettings::default, PluginSettings::from);
+    let engine = engine.clone();
+    let loading = tokio::task::spawn_blocking(move || Plugin::load(&engine, &spec));
+    Ok(loading.await?.map(Arc::new)?)
 }
 
 /// Applies a `plugin.yaml`, except its configuration if the command line has one.

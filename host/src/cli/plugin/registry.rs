@@ -1,0 +1,141 @@
+//! `plugin push` and `plugin pull`: plugins in registries.
+
+use crate::cli::args::plugin::{PullArgs, PushArgs};
+use crate::cli::args::registry::RegistryArgs;
+use crate::cli::outcome::{CommandError, CommandOutcome};
+use crate::cli::output::{print_line, print_progress};
+use serde_json::json;
+use std::io::Write as _;
+use std::path::Path;
+use step_observer::app::read_plugin;
+use step_observer::oci::{About, ComponentTypes, Pulled, Reference, Registry, RegistryAccess};
+use step_observer::plugin::{Inspection, MAX_FILE_BYTES, PluginConfig, PluginFrom};
+use step_observer::terminal;
+
+/// Docker's folder in the home folder.
+const DOCKER_CONFIG: &str = ".docker/config.json";
+/// Time of each artifact, so that the same file has the same digest whoever pushes it, and whenever.
+const CREATED: &str = "1970-01-01T00:00:00Z";
+
+pub(super) async fn push(args: PushArgs) -> Result<CommandOutcome, CommandError> {
+    let PushArgs {
+        plugin,
+        reference,
+        registry,
+        json,
+    } = args;
+    let module = read_plugin(&plugin)?;
+    let found = Inspection::parse(&module)?;
+    if found.world.is_none() {
+        return Err(format!(
+            "{}: it is WebAssembly, but no plugin: it has no export of the contract",
+            plugin.name
+        )
+        .into());
+    }
+    let about = About {
+        file_name: file_name(&plugin),
+        created: CREATED.to_owned(),
+        component: (found.form == "component").then_some(ComponentTypes {
+            exports: found.exports,
+            imports: found.imports,
+            target: None,
+        }),
+        ..About::default()
+    };
+    print_progress(&format!("pushing {} bytes to {reference}", module.len()));
+    let pushed = Registry::new(reference.clone(), access(registry))?;
+    let digest = pushed.push(module, &about).await?;
+    let pinned = reference.pinned(digest);
+    match json {
+        true => print_json(&pinned, &found.sha256),
+        false => print_line(&format!("{pinned}\nsha256 of the module: {}", found.sha256)),
+    }
+    Ok(CommandOutcome::Complete)
+}
+
+pub(super) async fn pull(args: PullArgs) -> Result<CommandOutcome, CommandError> {
+    let PullArgs {
+        reference,
+        out,
+        registry,
+        json,
+    } = args;
+    let out = out.unwrap_or_else(|| default_file(&reference).into());
+    let Pulled { manifest, module } = fetch(&reference, registry).await?;
+    let found = Inspection::parse(&module)?;
+    write_new(&out, &module)?;
+    let pinned = reference.pinned(manifest);
+    print_progress(&format!("{}: {} bytes", out.display(), module.len()));
+    match json {
+        true => print_json(&pinned, &found.sha256),
+        false => print_line(&format!("{pinned}\nsha256 of the module: {}", found.sha256)),
+    }
+    Ok(CommandOutcome::Complete)
+}
+
+/// Pulls a plugin into memory.
+pub(super) async fn fetch(
+    reference: &Reference,
+    registry: RegistryArgs,
+) -> Result<Pulled, CommandError> {
+    print_progress(&format!("pulling {reference}"));
+    let pulled = Registry::new(reference.clone(), access(registry))?;
+    Ok(pulled.pull().await?)
+}
+
+fn access(args: RegistryArgs) -> RegistryAccess {
+    let RegistryArgs {
+        plain_http,
+        ca_file,
+        docker_config,
+        token_hosts,
+    } = args;
+    let of_user = || {
+        let path = std::env::home_dir()?.join(DOCKER_CONFIG);
+        path.exists().then_some(path)
+    };
+    RegistryAccess {
+        plain_http,
+        ca_file,
+        docker_config: docker_config.or_else(of_user),
+        token_hosts,
+        max_bytes: MAX_FILE_BYTES,
+    }
+}
+
+fn print_json(reference: &Reference, module: &str) {
+    let digest = reference.digest().map(|digest| digest.to_string());
+    let text =
+        json!({"reference": reference.to_string(), "digest": digest, "moduleSha256": module});
+    print_line(&terminal::escape_json(&format!("{text:#}")));
+}
+
+/// Returns the name of the file that other tools write when they pull.
+fn file_name(plugin: &PluginConfig) -> String {
+    match &plugin.from {
+        PluginFrom::Bundled(name) => format!("{name}.wasm"),
+        PluginFrom::File(path) => {
+            let name = path.file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        }
+    }
+}
+
+fn default_file(reference: &Reference) -> String {
+    let name = reference.repository().rsplit('/').next();
+    format!("{}.wasm", name.unwrap_or_default())
+}
+
+fn write_new(path: &Path, content: &[u8]) -> Result<(), CommandError> {
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => format!(
+            "{} exists: remove it, or name another file with --out",
+            path.display()
+        ),
+        _ => format!("failed to write {}: {error}", path.display()),
+    };
+    let mut file = std::fs::File::create_new(path).map_err(failed)?;
+    file.write_all(content).map_err(failed)?;
+    Ok(())
+}
