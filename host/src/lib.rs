@@ -11,6 +11,7 @@ pub mod deliver;
 pub mod event;
 mod fair;
 mod file_permissions;
+pub mod gap;
 pub mod history;
 pub mod http;
 pub mod journal;

@@ -39,6 +39,7 @@ mod retry;
 mod review;
 mod run_ends;
 mod secret_refs;
+mod sight;
 mod slim;
 mod snapshot;
 mod step_spec;

@@ -212,6 +212,9 @@ impl<K: Object> Watch<K> {
             } => match next_line(&mut reader, &mut lines, self.config.timeout_seconds).await {
                 Ok(true) => {
                     let event = parse_line(&lines.line(), reporter.as_ref(), &mut version);
+                    if let (Ok(_), Some(reporter)) = (&event, &reporter) {
+                        reporter.shows();
+                    }
                     let is_broken = matches!(event, Err(WatchError::Broken(_)));
                     let has_event = matches!(event, Ok(Some(_)));
                     self.state = if is_broken {
@@ -285,6 +288,10 @@ impl<K: Object> Watch<K> {
             ))
         })?;
         self.page_size = next_page_size(self.page_size, self.config.max_page_size, items.bytes());
+        let is_last = metadata.continue_token.is_empty() && !metadata.resource_version.is_empty();
+        if let Some(reporter) = reporter.filter(|_| is_last) {
+            reporter.list_complete();
+        }
         Ok(metadata)
     }
 

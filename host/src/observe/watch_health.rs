@@ -1,7 +1,9 @@
 //! Measures the freshness of watches at the HTTP layer, in one place for the lists, watches and
 //! bookmarks of every kind. kube-runtime does not expose bookmarks.
 
+use super::sight::{Missed, Sight, union};
 use super::unreadable::{UnreadableCounter, UnreadableObject};
+use crate::clock;
 use crate::locked::Locked;
 use crate::metrics::Counter;
 use bytes::Bytes;
@@ -9,11 +11,13 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use tokio::time::Sleep;
 use tower::BoxError;
 
@@ -21,6 +25,8 @@ use tower::BoxError;
 const LIST_SILENCE: Duration = Duration::from_secs(30);
 /// The watched kinds, by their plural in the URL.
 const RESOURCES: [&str; 3] = ["pods", "taskruns", "configmaps"];
+/// Those of them of which every change counts. Of a ConfigMap, only the last state does.
+const OF_RUNS: [&str; 2] = ["pods", "taskruns"];
 
 /// The watches of a client.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +37,8 @@ struct WatchRegistry {
     watches: Locked<BTreeMap<String, Arc<Locked<Watch>>>>,
     /// Counters per kind, in the order of [`RESOURCES`].
     unreadable: [Arc<UnreadableCounter>; RESOURCES.len()],
+    /// Notified when a list is complete.
+    listed: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -40,6 +48,7 @@ struct Watch {
     failing: Option<Instant>,
     failures: u64,
     lists: u64,
+    sight: Sight,
 }
 
 /// The state of one watch.
@@ -112,14 +121,65 @@ impl Watches {
                 failing: None,
                 failures: 0,
                 lists: 0,
+                sight: Sight::default(),
             }))
         });
         let reporter = WatchReporter {
             watch: watch.clone(),
             unreadable: self.0.unreadable.get(kind)?.clone(),
+            listed: self.0.listed.clone(),
         };
-        reporter.with(|watch| watch.lists += u64::from(is_list));
+        if is_list {
+            reporter.with(|watch| {
+                watch.lists += 1;
+                watch.sight.list_begins(clock::now());
+            });
+        }
         Some(reporter)
+    }
+
+    /// Applies a function to each watch of Pods and TaskRuns.
+    fn each_of_runs<T>(&self, mut each: impl FnMut(&mut Watch) -> T) -> Vec<T> {
+        let watches = self.0.watches.lock();
+        let mut applied = Vec::new();
+        for watch in watches.values() {
+            let mut watch = watch.lock();
+            if OF_RUNS.contains(&watch.resource) {
+                applied.push(each(&mut watch));
+            }
+        }
+        applied
+    }
+
+    /// Returns the time until which every change of a Pod and of a TaskRun was shown; `None` if a first list
+    /// is missing.
+    pub(crate) fn watched_until(&self) -> Option<Timestamp> {
+        let until = self.each_of_runs(|watch| watch.sight.until);
+        until.into_iter().min()?
+    }
+
+    /// Returns the time in which Pods or TaskRuns may have come and gone unseen, because watches had to begin
+    /// again with a list. It is complete once all watches work again: a failure hits several of them, and each
+    /// recovers at its own time.
+    pub(crate) fn missed(&self) -> Option<Missed> {
+        let missed = self.each_of_runs(|watch| watch.sight.missed());
+        union(missed.into_iter().flatten())
+    }
+
+    /// Does the same, if all watches work, and forgets it.
+    pub(crate) fn take_missed(&self) -> Option<Missed> {
+        let recovers =
+            self.each_of_runs(|watch| watch.failing.is_some() || watch.sight.is_relisting());
+        if recovers.contains(&true) {
+            return None;
+        }
+        let missed = self.each_of_runs(|watch| watch.sight.take_missed());
+        union(missed.into_iter().flatten())
+    }
+
+    /// Waits until a list is complete. For a single waiter.
+    pub(crate) async fn list_completed(&self) {
+        self.0.listed.notified().await;
     }
 }
 
@@ -128,6 +188,7 @@ impl Watches {
 pub(super) struct WatchReporter {
     watch: Arc<Locked<Watch>>,
     unreadable: Arc<UnreadableCounter>,
+    listed: Arc<Notify>,
 }
 
 impl WatchReporter {
@@ -138,6 +199,17 @@ impl WatchReporter {
     /// Counts an object that cannot be read.
     pub(super) fn unreadable(&self, kind: &str, object: &UnreadableObject) {
         self.unreadable.note(kind, object);
+    }
+
+    /// The last page of a list was read.
+    pub(super) fn list_complete(&self) {
+        self.with(|watch| watch.sight.list_complete(clock::now()));
+        self.listed.notify_one();
+    }
+
+    /// The watch has shown a change or a bookmark.
+    pub(super) fn shows(&self) {
+        self.with(|watch| watch.sight.shows(clock::now()));
     }
 
     fn record_success(&self) {
