@@ -36,6 +36,7 @@ mod explain;
 mod faults;
 mod follow;
 mod front;
+mod gaps;
 mod hostile;
 mod http;
 mod http_modes;

@@ -249,8 +249,8 @@ program; never names of runs or pods. Only the metrics of steps have names of th
 `stepMetrics` is configured, with the labels that it chooses.
 
 A counter begins at 0 when the observer starts and when a changed configuration is applied. The counters of the journal
-(`step_observer_journal_`), of the history, of known secrets and of configuration changes continue when a configuration
-is applied.
+(`step_observer_journal_`), of the history, of known secrets, of gaps and of configuration changes continue when a
+configuration is applied.
 
 A histogram has the series `_bucket` with the label `le`, `_sum` and `_count`. The upper bounds of its buckets double,
 except those of the metrics of steps.

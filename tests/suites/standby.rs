@@ -165,6 +165,44 @@ async fn killed_in_the_middle_the_other_sends_what_is_missing() {
     assert_eq!(code, Some(0), "{log}");
 }
 
+/// Reads `/status` until it shows a gap, and returns its beginning.
+async fn begin_of_gap(address: &str) -> Value {
+    let is_there = |_: u16, text: &str| text.contains("\"gap\":");
+    let (_, status) = get_until(address, "/status", is_there).await;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    status["gap"]["from"].clone()
+}
+
+#[tokio::test]
+async fn after_a_takeover_the_gap_begins_with_what_the_other_one_had_delivered() {
+    let pair = Pair::new().await;
+    let mut first = pair.start("first");
+    let address = admin_address(&mut first).await;
+    wait_until_active(&mut first).await;
+    assert_eq!(begin_of_gap(&address).await, Value::Null);
+    pair.show(0..RUNS);
+    pair.wait_for_all(RUNS).await;
+    let lease = || pair.server.lease("step-observer", "step-observer").unwrap();
+    let until = "/metadata/annotations/step-observer.dev~1delivered-until";
+    while lease().pointer(until).is_none() {
+        let count = pair.server.requests().len();
+        pair.server
+            .wait_until(|requests| requests.count() > count)
+            .await;
+    }
+    first.child.kill().await.unwrap();
+    let delivered_until = lease().pointer(until).cloned().unwrap();
+    let mut second = pair.start("second");
+    let address = admin_address(&mut second).await;
+    let from = begin_of_gap(&address).await;
+    let milliseconds = |time: &Value| {
+        let time: jiff::Timestamp = time.as_str().unwrap().parse().unwrap();
+        time.as_millisecond()
+    };
+    assert_eq!(milliseconds(&from), milliseconds(&delivered_until));
+    second.stop().await;
+}
+
 #[tokio::test]
 async fn cut_off_from_the_api_server_it_stops_before_the_other_begins() {
     let pair = Pair::new().await;

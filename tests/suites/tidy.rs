@@ -36,6 +36,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
     ("yaml", &[]),
     ("terminal", &[]),
     ("history", &["file_permissions", "locked", "metrics"]),
+    ("gap", &["file_permissions", "locked", "metrics"]),
     (
         "admin",
         &[
@@ -152,6 +153,7 @@ const ROOMS: [(&str, &[&str]); 35] = [
             "deliver",
             "event",
             "fair",
+            "gap",
             "history",
             "journal",
             "known_secrets",

@@ -232,6 +232,7 @@ fn schemas(compare: bool) -> Result<(), Problem> {
     for (of, file) in [
         ("config", "deploy/schema/config.v1.json"),
         ("event", "deploy/schema/step-event.v1.json"),
+        ("gap", "deploy/schema/gap-event.v1.json"),
         ("plugin", "deploy/schema/plugin.v1.json"),
     ] {
         let schema = run::output(Command::new(program()).args(["config", "schema", of]))?;

@@ -18,7 +18,7 @@ mod status;
 pub use auth::{Access, AccessReviewer, AuthError};
 pub use config::{AdminConfig, AdminConfigError, AuthConfig, BearerConfig, KubernetesConfig};
 pub use status::{
-    EventStatus, JournalStatus, LogReadStatus, ReloadStatus, SinkStatus, StandbyRole,
+    EventStatus, GapStatus, JournalStatus, LogReadStatus, ReloadStatus, SinkStatus, StandbyRole,
     StandbyStatus, StatusProvider, StatusSnapshot, TransitionStatus, WaitingStatus, WatchStatus,
 };
 

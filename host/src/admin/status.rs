@@ -20,6 +20,9 @@ pub struct StatusSnapshot {
     /// Whether this observer is the active one of several; absent without `standby`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standby: Option<StandbyStatus>,
+    /// The last gap; absent before the first lists are complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<GapStatus>,
     /// Each watch; empty while a recording is played.
     pub watches: Vec<WatchStatus>,
     /// Objects that could not be read and were skipped, by resource. A changed object counts again.
@@ -42,6 +45,15 @@ pub struct StatusSnapshot {
     pub configuration: ReloadStatus,
     /// The journal and the sinks.
     pub journal: JournalStatus,
+}
+
+/// A time in which runs may have come and gone unseen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GapStatus {
+    /// The last moment at which the observer is known to have watched; `null` if it is unknown.
+    pub from: Option<Timestamp>,
+    /// When the lists that followed were complete.
+    pub to: Timestamp,
 }
 
 /// An observer among several.

@@ -58,6 +58,7 @@ impl Deliveries {
                         added: to.added_bytes(),
                         takes_run_ends: to.takes_run_ends(),
                         takes_pipeline_runs: to.takes_pipeline_runs(),
+                        takes_gaps: to.takes_gaps(),
                     });
                     (stages.prepared(), dead_letters)
                 }

@@ -5,6 +5,7 @@ mod check;
 mod deliveries;
 mod drop_ins;
 mod error;
+mod gaps;
 mod known_secrets;
 mod memory_limit;
 mod pipeline;

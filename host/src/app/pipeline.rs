@@ -6,6 +6,7 @@
 //! the stages: drop-in plugins, the control socket, the admin server.
 
 use super::deliveries::Deliveries;
+use super::gaps::GapStage;
 use super::removed_sinks::RemovedSinkBacklog;
 use super::status::StatusSources;
 use super::supervisor::{Supervisor, Until};
@@ -31,9 +32,10 @@ use crate::prepare::{
 };
 use crate::standby::Progress;
 use crate::step_metrics::StepMetrics;
+use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -55,6 +57,8 @@ pub(super) struct Pipeline {
     stages: Supervisor,
     shared: Shared,
     sink_metrics: Vec<(String, Arc<SinkMetrics>)>,
+    /// Names the part of the cluster that is watched.
+    scope: String,
 }
 
 /// Handles that the stages of a pipeline share.
@@ -67,6 +71,8 @@ pub(super) struct Shared {
     pub(super) known_secrets: KnownSecrets,
     /// The watches of a cluster.
     pub(super) watches: Option<Watches>,
+    /// True if all gaps so far are reported, and their events are in the journal.
+    pub(super) gaps_reported: Arc<AtomicBool>,
 }
 
 // === impl Pipeline ===
@@ -104,8 +110,9 @@ impl Pipeline {
         let (changes, changes_seen) = mpsc::channel(CHANGES_CAPACITY);
         let (records, commands) = mpsc::channel(RECORDS_CAPACITY);
         let (prefetches, wanted) = mpsc::channel(RECORDS_CAPACITY);
+        let (listed_at, listed) = watch::channel(None);
         let mut outputs = shared
-            .track_outputs(&source, &event, prefetches, records)
+            .track_outputs(&source, &event, listed_at, (prefetches, records))
             .await?;
 
         let backlog = RemovedSinkBacklog::find(&shared.carried.journal, &sinks);
@@ -129,6 +136,10 @@ impl Pipeline {
         let reports_run_ends = routes.iter().any(|route| route.takes_run_ends);
         let pipeline_runs = routes.iter().any(|route| route.takes_pipeline_runs);
         outputs.awaits_pipeline_runs = pipeline_runs;
+        if let Some(gaps) = GapStage::new(&shared, &source, &event, routes, listed) {
+            stages.spawn("report gaps", Until::Prepared, gaps.run());
+        }
+        let scope = source.scope_digest();
         let preparation = shared.preparation(
             &source,
             (event, step_metrics),
@@ -155,6 +166,7 @@ impl Pipeline {
             stages,
             shared,
             sink_metrics: deliveries.sink_metrics,
+            scope,
         })
     }
 
@@ -172,13 +184,18 @@ impl Pipeline {
             mut stages,
             shared,
             sink_metrics,
+            scope,
         } = self;
         let journal = shared.carried.journal.clone();
         let source_failure = stages.wait(shutdown, grace, journal.failed()).await?;
         shared.metrics.keep_pending();
         stages.abort();
         shared.flush().await;
-        shared.carried.note_end(shared.is_finished());
+        let is_finished = shared.is_finished();
+        shared.carried.note_end(is_finished);
+        if is_finished {
+            shared.note_watched(scope).await;
+        }
         if let Some(error) = source_failure {
             return Err(error.into());
         }
@@ -232,6 +249,7 @@ impl Shared {
             logs: Arc::new(LogReader::new(source.logs(log), log, registry)),
             known_secrets,
             watches,
+            gaps_reported: Arc::default(),
         }
     }
 
@@ -365,8 +383,11 @@ impl Shared {
         &self,
         source: &Source,
         event: &EventConfig,
-        prefetches: mpsc::Sender<LogPrefetch>,
-        records: mpsc::Sender<(Arc<str>, PrepareCommand)>,
+        listed_at: watch::Sender<Option<Timestamp>>,
+        (prefetches, records): (
+            mpsc::Sender<LogPrefetch>,
+            mpsc::Sender<(Arc<str>, PrepareCommand)>,
+        ),
     ) -> Result<TrackOutputs, JournalError> {
         let journal = self.carried.journal.clone();
         Ok(TrackOutputs {
@@ -383,6 +404,7 @@ impl Shared {
             page: self.carried.page.clone(),
             event: event.clone(),
             awaits_pipeline_runs: false,
+            listed_at,
             unclaimed_log_limit: LogRateLimit::default(),
             eviction_log_limit: LogRateLimit::default(),
         })

@@ -6,6 +6,7 @@ use crate::admin::{AdminConfig, Listeners, ReloadStatus};
 use crate::bounded::Bounded;
 use crate::clock;
 use crate::config::{Config, SinkConfig};
+use crate::gap::Gaps;
 use crate::history::{History, Listener};
 use crate::journal::{Journal, JournalConfig};
 use crate::known_secrets::{KnownSecrets, KnownSecretsConfig, KnownSecretsError, SecretReader};
@@ -58,6 +59,8 @@ pub struct CarriedOver {
     standby_config: Option<StandbyConfig>,
     /// This observer among several.
     pub(super) standby: Option<Standby>,
+    /// The times in which this process, or one before it with the same journal, did not watch.
+    pub(super) gaps: Gaps,
     /// The horizon that a standby began with. It replaces that of the journal, which may be of a time when
     /// this observer was active before.
     handed_over: Arc<Locked<Option<Timestamp>>>,
@@ -84,9 +87,13 @@ impl CarriedOver {
         let journal = Journal::open(&journal_config, source.horizon())?;
         let also = traces.as_ref();
         let also = also.map(|traces| Box::new(traces.recorder()) as Listener);
-        // The lock of the journal also protects the history in its folder.
+        // The lock of the journal also protects the other files in its folder.
         let history = History::open(folder, history_bytes, also)?;
         let crashes = folder.and_then(crashes);
+        let gaps = match source {
+            Source::Cluster { .. } => Gaps::open(folder),
+            Source::Recording { .. } => Gaps::default(),
+        };
         let listeners = Listeners::open(&admin_config, matches!(source, Source::Cluster { .. }))?;
         let page = match listeners.show_runs() {
             true => LivePage::open(clock::now(), source.is_recording()),
@@ -109,6 +116,7 @@ impl CarriedOver {
             unfinished: Arc::default(),
             standby_config: config.standby.clone(),
             standby: standby::of(source, config)?,
+            gaps,
             handed_over: Arc::default(),
         })
     }
@@ -228,6 +236,7 @@ impl CarriedOver {
         self.journal.register_metrics(registry);
         self.history.register_metrics(registry);
         Standby::register_metrics(self.standby.as_ref(), registry);
+        self.gaps.register_metrics(registry);
         let carried = self.clone();
         registry.register_samples(move |samples| {
             let reloads = carried.reloads();

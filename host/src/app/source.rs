@@ -5,6 +5,7 @@ use crate::known_secrets::SecretReader;
 use crate::logs::{LogConfig, LogSource};
 use crate::observe::{self, Change, ClusterConfig, ObserveError, TimedChange};
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 use step_observer_core::Shard;
@@ -67,6 +68,12 @@ impl Source {
             }
             Self::Recording { .. } => "a recording".to_owned(),
         }
+    }
+
+    /// Returns a short text of fixed length for the same purpose: the names of all namespaces may be long.
+    pub(super) fn scope_digest(&self) -> String {
+        let digest = Sha256::digest(self.watch_scope());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Returns the horizon. The observer emits no events for a run that ended before the horizon,

@@ -66,6 +66,7 @@ impl App {
             () = admin => None,
         };
         let waited = clock::since_boot().saturating_sub(self.built_at);
+        self.carried.gaps.hand_over(delivered_until);
         let horizon = self.source.begin(waited, delivered_until);
         self.carried.begin_at(horizon);
         Ok(())

@@ -3,7 +3,7 @@
 
 use super::CarriedOver;
 use crate::admin::{
-    EventStatus, JournalStatus, LogReadStatus, SinkStatus, StandbyRole, StandbyStatus,
+    EventStatus, GapStatus, JournalStatus, LogReadStatus, SinkStatus, StandbyRole, StandbyStatus,
     StatusProvider, StatusSnapshot, TransitionStatus, WaitingStatus, WatchStatus,
 };
 use crate::clock;
@@ -41,6 +41,10 @@ impl StatusSources {
         StatusSnapshot {
             listed: self.watches.is_none() || metrics.listed.load(Ordering::Relaxed),
             standby: self.carried.standby.as_ref().map(standby_status),
+            gap: self.carried.gaps.last().map(|gap| GapStatus {
+                from: gap.from,
+                to: gap.to,
+            }),
             watches: self.watches(),
             unreadable_objects: self.unreadable_objects(),
             unclaimed_pods: metrics.unclaimed_pods.get(),

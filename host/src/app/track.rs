@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use step_observer_core::{Kind, Transition};
 use step_observer_otlp::{RunEnd, RunKind};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 /// Size of the end of a run as the shares of namespaces count it, in bytes.
@@ -48,6 +48,8 @@ pub(super) struct TrackOutputs {
     pub(super) same_scope: bool,
     /// True if PipelineRuns are watched.
     pub(super) awaits_pipeline_runs: bool,
+    /// Receives the time at which the first lists were complete.
+    pub(super) listed_at: watch::Sender<Option<Timestamp>>,
     /// Bounds the warnings that a tenant can cause.
     pub(super) unclaimed_log_limit: LogRateLimit,
     pub(super) eviction_log_limit: LogRateLimit,
@@ -90,6 +92,7 @@ pub(super) async fn track(
                     if listed && tracker.is_listed() {
                         outputs.forget_vanished(&tracker).await;
                         outputs.metrics.listed.store(true, Ordering::Relaxed);
+                        outputs.note_listed();
                     }
                     findings
                 }
@@ -125,6 +128,14 @@ pub(super) async fn prefetch_logs(mut prefetches: mpsc::Receiver<LogPrefetch>) {
 }
 
 impl TrackOutputs {
+    fn note_listed(&self) {
+        self.listed_at.send_if_modified(|listed_at| {
+            let is_first = listed_at.is_none();
+            *listed_at = listed_at.or_else(|| Some(clock::now()));
+            is_first
+        });
+    }
+
     async fn forward(&self, findings: Vec<Finding>) {
         for read in self.prefetches_of(&findings) {
             // Cannot fail: the log reader outlives this stage.

@@ -350,6 +350,8 @@ pub(crate) enum SchemaOf {
     Config,
     /// The data of events
     Event,
+    /// The data of events that report a gap
+    Gap,
     /// The settings of a drop-in plugin (plugin.yaml)
     Plugin,
 }

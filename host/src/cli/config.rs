@@ -26,6 +26,7 @@ pub(super) async fn config(command: ConfigCommand) -> Result<CommandOutcome, Com
                 SchemaOf::Config => Config::json_schema(),
                 SchemaOf::Plugin => PluginManifest::json_schema(),
                 SchemaOf::Event => event::json_schema(),
+                SchemaOf::Gap => event::gap_json_schema(),
             };
             format!("{schema:#}\n")
         }

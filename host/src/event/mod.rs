@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod encoded;
 mod event_match;
+mod gap;
 mod redaction;
 mod size;
 mod traceparent;
@@ -20,6 +21,7 @@ pub(crate) use encode::canonical_text;
 pub use encode::{EncodeError, STRUCTURED_MEDIA_TYPE, structured};
 pub use encoded::{BATCH_MEDIA_TYPE, Binary, Binding, ContentMode, DEAD_LETTER_EXTENSION, Encoded};
 pub use event_match::EventMatch;
+pub use gap::{GAP_SCHEMA_URN, GAP_TYPE, GapEventData, ShardRef, gap_event, gap_json_schema};
 pub use redaction::{OtherRedactor, Redaction};
 pub(crate) use redaction::{remove_redaction, write_redaction};
 pub use size::MaxBytes;
@@ -53,6 +55,10 @@ pub struct EventConfig {
     /// arguments and results are omitted as far as needed, and other members after them. The data
     /// lists omitted parts with their sizes (`leftOut`).
     pub max_bytes: MaxBytes,
+    /// Whether each gap is reported by an event of its own, of the type `dev.step-observer.gap.v1`: a time in
+    /// which runs may have come and gone unseen, because the observer was not running or its watches were
+    /// interrupted. It goes to all sinks whose `match` accepts it, except `otlp`, and passes no plugin.
+    pub gap: bool,
 }
 
 /// Which trace events and spans belong to.
@@ -78,6 +84,7 @@ impl Default for EventConfig {
             type_prefix: "dev.tekton.event.plugin.step".to_owned(),
             trace_context: TraceContext::default(),
             max_bytes: MaxBytes::default(),
+            gap: false,
         }
     }
 }

@@ -76,6 +76,8 @@ pub(crate) struct SinkRoute {
     pub(crate) takes_run_ends: bool,
     /// Whether the sink takes the ends of PipelineRuns.
     pub(crate) takes_pipeline_runs: bool,
+    /// Whether the sink takes gaps.
+    pub(crate) takes_gaps: bool,
 }
 
 /// Input of the prepare stage.

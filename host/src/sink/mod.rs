@@ -117,6 +117,11 @@ macro_rules! wires {
                 }
             }
 
+            /// Returns whether the sink takes gaps. A sink that makes spans has none for them.
+            pub(crate) fn takes_gaps(&self) -> bool {
+                !self.takes_run_ends()
+            }
+
             /// Returns whether the sink takes the ends of PipelineRuns, too.
             pub(crate) fn takes_pipeline_runs(&self) -> bool {
                 match self {
