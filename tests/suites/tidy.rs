@@ -21,7 +21,7 @@ fn room(file: &Path) -> String {
 }
 
 /// Rooms that each room may use. Only `app`, and the command line above it, may use all.
-const ROOMS: [(&str, &[&str]); 35] = [
+const ROOMS: [(&str, &[&str]); 36] = [
     ("allocator", &[]),
     ("file_permissions", &[]),
     ("step", &["known_secrets"]),
