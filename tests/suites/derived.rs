@@ -207,3 +207,113 @@ fn without_a_pod_the_taskrun_is_the_evidence() {
             .all(|record| record.transition.pod_uid.is_none())
     );
 }
+
+/// Returns the fixture of Tekton 0.44: a step that failed, and one that was skipped without a `Reason`. `change` gets each
+/// object.
+fn of_tekton_0_44(change: impl Fn(&mut Value)) -> Vec<Value> {
+    let mut events = watch_events("tekton_0_44_v1beta1_stored");
+    for event in &mut events {
+        change(&mut event["object"]);
+    }
+    events
+}
+
+/// Removes what shows the version of Tekton in a Pod, but for its release, which is the hash of a commit.
+fn without_version(object: &mut Value) {
+    if object["kind"] == "Pod" {
+        object["metadata"]["ownerReferences"][0]["apiVersion"] = "tekton.dev/v1".into();
+        object["spec"]["initContainers"][0]["image"] = "mirror.example/entrypoint@sha256:0f".into();
+    }
+}
+
+#[test]
+fn without_a_reason_a_step_after_a_failure_is_skipped_if_the_version_is_old_and_failed_if_it_is_unknown()
+ {
+    let skipped = "deploy skipped previousStepFailed";
+    let last = |events: Vec<Value>| transitions(&events).pop().unwrap();
+    // By the image of the entrypoint, by the owner, by the release.
+    assert_eq!(last(of_tekton_0_44(|_| {})), skipped);
+    let by_owner = of_tekton_0_44(|object| {
+        without_version(object);
+        if object["kind"] == "Pod" {
+            object["metadata"]["ownerReferences"][0]["apiVersion"] = "tekton.dev/v1beta1".into();
+        }
+    });
+    assert_eq!(last(by_owner), skipped);
+    let by_release = of_tekton_0_44(|object| {
+        without_version(object);
+        object["metadata"]["annotations"]["pipeline.tekton.dev/release"] = "v0.44.4".into();
+    });
+    assert_eq!(last(by_release), skipped);
+    assert_eq!(last(of_tekton_0_44(without_version)), "deploy failed Error");
+}
+
+#[test]
+fn a_reason_in_another_step_shows_that_the_release_is_wrong() {
+    let mut events = of_tekton_0_44(|_| {});
+    for event in pod_events(&mut events) {
+        if let Some(build) = container_status(event, "build")
+            && build["state"]["terminated"].is_object()
+        {
+            let message = r#"[{"key":"StartedAt","value":"2026-03-02T10:00:05.040Z","type":3},{"key":"Reason","value":"Skipped","type":3}]"#;
+            build["state"]["terminated"]["message"] = message.into();
+        }
+    }
+    assert_eq!(transitions(&events).last().unwrap(), "deploy failed Error");
+}
+
+#[test]
+fn without_a_pod_the_ends_in_the_taskrun_show_that_tekton_writes_no_reasons() {
+    let task_runs = |exit_codes: [i32; 3], reason: Option<&str>| {
+        let mut events = of_tekton_0_44(|_| {});
+        events.retain(|event| !is_pod(event));
+        for event in &mut events {
+            let Some(steps) = event["object"]["status"]["steps"].as_array_mut() else {
+                continue;
+            };
+            for (step, code) in steps.iter_mut().zip(exit_codes) {
+                if step["terminated"].is_object() {
+                    step["terminated"]["exitCode"] = code.into();
+                    step["terminated"]["reason"] =
+                        if code == 0 { "Completed" } else { "Error" }.into();
+                    if let Some(reason) = reason {
+                        step["terminationReason"] = reason.into();
+                    }
+                }
+            }
+        }
+        events
+    };
+    let last = |events: Vec<Value>| transitions(&events).pop().unwrap();
+    assert_eq!(
+        last(task_runs([0, 2, 1], None)),
+        "deploy skipped previousStepFailed"
+    );
+    assert_eq!(
+        last(task_runs([3, 1, 1], None)),
+        "deploy skipped previousStepFailed"
+    );
+    // These exit codes may also be those of an entrypoint without a message, of any version.
+    assert_eq!(last(task_runs([1, 1, 1], None)), "deploy failed Error");
+    // This is Tekton since 0.57: the step ran after a step whose results were too large.
+    assert_eq!(
+        last(task_runs([0, 1, 1], Some("Error"))),
+        "deploy failed Error"
+    );
+    // `onError: continue`: the exit code is that of the command, the reason that of the container.
+    let mut continued = task_runs([0, 2, 1], None);
+    for event in &mut continued {
+        if event["object"]["status"]["steps"][1]["terminated"].is_object() {
+            event["object"]["status"]["steps"][1]["terminated"]["reason"] = "Completed".into();
+        }
+    }
+    let told = transitions(&continued);
+    assert_eq!(
+        told[told.len() - 3..],
+        [
+            "test failed Continued",
+            "deploy started",
+            "deploy failed Error"
+        ]
+    );
+}

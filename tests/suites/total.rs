@@ -102,7 +102,7 @@ fn pod() -> impl Strategy<Value = PodSnapshot> {
         Some(InitFailure::Error),
         Some(InitFailure::OutOfMemory),
     ]);
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let steps = (step(STEPS[0]), step(STEPS[1]), step(STEPS[2]), 0..4_usize);
     (
         0..3_u8,
@@ -121,7 +121,7 @@ fn pod() -> impl Strategy<Value = PodSnapshot> {
                 created,
                 phase,
                 reason,
-                (ready, cancel_requested, deleting),
+                (ready, cancel_requested, deleting, without_reasons),
                 init_failure,
                 (a, b, c, count),
             )| PodSnapshot {
@@ -142,6 +142,7 @@ fn pod() -> impl Strategy<Value = PodSnapshot> {
                 init_failed_at: created,
                 has_sidecars: ready,
                 init_failure,
+                without_reasons,
                 steps: vec![a, b, c].into_iter().take(count).collect(),
             },
         )
@@ -178,10 +179,11 @@ fn attempt() -> impl Strategy<Value = Attempt> {
                 .filter(|step| seen.insert(step.container.clone()))
                 .collect()
         });
-    (0..3_u8, done, steps).prop_map(|(name, done, steps)| Attempt {
+    (0..3_u8, done, steps, any::<bool>()).prop_map(|(name, done, steps, without_reasons)| Attempt {
         pod_name: format!("name-{name}").into(),
         done,
         steps,
+        without_reasons,
     })
 }
 

@@ -160,7 +160,10 @@ impl StepContext<'_> {
 
     /// Rows 5 to 8: the entrypoint left a message.
     fn with_message(&self, ended: &Terminated, message: &Internals) -> Assessment {
-        if message.reason.as_deref() == Some("Skipped") || self.lost_skip(ended, message) {
+        if message.reason.as_deref() == Some("Skipped")
+            || self.lost_skip(ended, message)
+            || self.skip_without_reason(ended, message)
+        {
             let cause = if ended.exit_code == 0 {
                 SkipCause::WhenFalse
             } else {
@@ -209,6 +212,26 @@ impl StepContext<'_> {
             && ended.exit_code == 1
             && !self.has_started()
             && !self.eligible()
+    }
+
+    /// Returns true if an entrypoint of Tekton before 0.57 skipped the step: it ended as a skipped step ends, after a
+    /// predecessor that failed, and that version has no entry `Reason` (§2).
+    fn skip_without_reason(&self, ended: &Terminated, message: &Internals) -> bool {
+        message.reason.is_none()
+            && message.exit_code.is_none()
+            && ended.exit_code == 1
+            && ended.reason.as_deref() != Some("OOMKilled")
+            && self.follows_failure_without_reason()
+    }
+
+    /// Returns true if the predecessor failed and kept this step from running, and no entrypoint of this pod writes a
+    /// `Reason`.
+    fn follows_failure_without_reason(&self) -> bool {
+        let failed = |state: &ContainerState| matches!(state, ContainerState::Terminated(ended) if ended.exit_code != 0);
+        self.view.pod.is_without_reasons()
+            && self.step.gate == Gate::Predecessor
+            && !self.has_started()
+            && self.predecessor().is_some_and(failed)
     }
 
     /// Rows 9 and 10: the container ended, and the entrypoint left no message.
@@ -393,6 +416,7 @@ impl StepContext<'_> {
                 ended_with_pod: self.view.pod.reason.is_some()
                     || self.view.pod.disrupted_at.is_some(),
                 after_failure: false,
+                one_is_skipped: self.follows_failure_without_reason(),
             };
             return Assessment::Ended(reported_end(end, turn));
         }

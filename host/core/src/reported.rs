@@ -27,6 +27,9 @@ pub(crate) struct TurnEvidence {
     pub(crate) ended_with_pod: bool,
     /// An earlier step failed, and its entrypoint wrote the file that later steps wait for.
     pub(crate) after_failure: bool,
+    /// The predecessor failed, and the entrypoint writes no `Reason` (Tekton before 0.57): exit code 1 means that the
+    /// step was skipped (§2).
+    pub(crate) one_is_skipped: bool,
 }
 
 /// Derives the transitions of an attempt from its TaskRun alone. `fallback` is the time of each end
@@ -47,6 +50,7 @@ pub(crate) fn from_task_run(
     // The step that ran is the first one with a synthetic end, if all steps before it went well.
     let mut all_well = true;
     let mut last_end = None;
+    let without_reasons = attempt.is_without_reasons();
     for (index, step) in attempt.steps.iter().enumerate() {
         let mut end = end_of(step, attempt, turn, all_well);
         end.at = end.at.or(attempt.done.as_ref().and_then(|done| done.at));
@@ -67,6 +71,8 @@ pub(crate) fn from_task_run(
             since: genuine.and_then(|end| end.finished_at),
             start: genuine.map(|_| at),
             after_failure: turn.after_failure || (failed && with_message),
+            one_is_skipped: without_reasons
+                && genuine.is_some_and(|end| end.exit_code != 0 && !continued(&end.reason)),
             ..turn
         };
         let transition = |kind, at| Transition {
@@ -161,7 +167,9 @@ fn without_message(end: &ReportedEnd, turn: TurnEvidence) -> End {
     let succeeded = end.exit_code == 0 && &*end.reason != "OOMKilled";
     let done = outcome(Some(end.exit_code), &end.reason);
     let start = end.started_at.max(turn.start).filter(|_| ran);
-    let kind = if ran && succeeded {
+    let kind = if turn.one_is_skipped && end.exit_code == 1 && !ran && !never_ran(&end.reason) {
+        Kind::Skipped(outcome(Some(1), "Skipped"), SkipCause::PreviousStepFailed)
+    } else if ran && succeeded {
         Kind::Succeeded(done)
     } else if ran || is_failure(end, turn, succeeded) {
         Kind::Failed(done)

@@ -47,6 +47,8 @@ pub struct PodSnapshot {
     pub init_failure: Option<InitFailure>,
     /// End of that init container.
     pub init_failed_at: Option<Timestamp>,
+    /// True if the entrypoint is known to write no `Reason`: that of Tekton before 0.57 (§2).
+    pub without_reasons: bool,
     /// Step containers, in the order of the Pod's spec.
     pub steps: Vec<StepSnapshot>,
 }
@@ -268,6 +270,8 @@ pub struct Attempt {
     pub done: Option<Done>,
     /// `steps`.
     pub steps: Vec<ReportedStep>,
+    /// True if the TaskRun is known to be written by Tekton before 0.57, which writes no `terminationReason` (§2).
+    pub without_reasons: bool,
 }
 
 /// End of an attempt.
@@ -311,6 +315,26 @@ pub struct ReportedEnd {
 }
 
 impl Attempt {
+    /// Returns true if the entrypoint of this attempt wrote no `Reason`, as before Tekton 0.57.
+    ///
+    /// If the version is not known, the ends themselves may show it: a step with an exit code that only a command
+    /// gives has left a message, of which later versions make a `terminationReason`. (1 and 2 may come from an
+    /// entrypoint that failed itself, the codes from 126 on from the kubelet or a signal.)
+    pub(crate) fn is_without_reasons(&self) -> bool {
+        let Some(done) = &self.done else { return false };
+        let mut shows_message = false;
+        let ends = self.steps.iter().filter_map(|step| step.ended.as_ref());
+        for end in ends.filter(|end| !end.is_synthetic(done)) {
+            if end.by_entrypoint || end.truncated {
+                return false;
+            }
+            shows_message |= matches!(end.exit_code, 0 | 3..=125)
+                && !never_ran(&end.reason)
+                && &*end.reason != "OOMKilled";
+        }
+        self.without_reasons || shows_message
+    }
+
     /// Returns the entry of one container.
     #[must_use]
     pub fn step(&self, container: &str) -> Option<&ReportedStep> {
@@ -347,6 +371,20 @@ impl TaskRunSnapshot {
 }
 
 impl PodSnapshot {
+    /// Returns true if the entrypoints of this pod write no `Reason`. A message with one is better evidence than what
+    /// the pod says of its version.
+    pub(crate) fn is_without_reasons(&self) -> bool {
+        let has_reason = |step: &StepSnapshot| match &step.state {
+            ContainerState::Terminated(ended) => {
+                (ended.message.as_ref()).is_some_and(|message| message.reason.is_some())
+            }
+            ContainerState::Unknown
+            | ContainerState::Waiting { .. }
+            | ContainerState::Running { .. } => false,
+        };
+        self.without_reasons && !self.steps.iter().any(has_reason)
+    }
+
     /// Returns the latest time in the pod's own status.
     #[must_use]
     pub fn last_change(&self) -> Option<Timestamp> {

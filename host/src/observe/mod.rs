@@ -12,6 +12,7 @@ mod deferred_runs;
 mod documents;
 mod elements;
 mod entrypoint;
+mod entrypoint_version;
 mod error;
 mod facts;
 mod followed_log;

@@ -54,6 +54,8 @@ pub(super) struct PodSpec {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct InitContainer {
     pub(super) name: Arc<str>,
+    #[serde(deserialize_with = "lenient::text::<MAX_TEXT, _>")]
+    pub(super) image: Arc<str>,
     pub(super) restart_policy: Option<Arc<str>>,
     #[serde(deserialize_with = "secret_refs::env")]
     pub(super) env: Refs,

@@ -92,6 +92,7 @@ impl SlimPod {
                 .any(|container| !container.name.starts_with(STEP_PREFIX)),
             init_failure: init_failure.map(|(failure, _)| failure),
             init_failed_at: times.cluster_time(init_failure.and_then(|(_, at)| at)),
+            without_reasons: self.is_without_reasons(),
             steps,
         })
     }
@@ -287,6 +288,7 @@ impl SlimTaskRun {
             task_spec: _,
             span_context: _,
         } = &self.status;
+        let without_reasons = self.is_without_reasons();
         let mut archived: Vec<Attempt> = Vec::new();
         for status in retries_status {
             let RetryStatus {
@@ -297,10 +299,12 @@ impl SlimTaskRun {
                 start_time: _,
             } = status;
             let mut attempt = attempt(conditions, pod_name, *completion_time, steps, times, texts);
+            attempt.without_reasons = without_reasons;
             forget_stale_ends(&mut attempt, archived.last());
             archived.push(attempt);
         }
         let mut current = attempt(conditions, pod_name, *completion_time, steps, times, texts);
+        current.without_reasons = without_reasons;
         forget_stale_ends(&mut current, archived.last());
         Some(TaskRunSnapshot {
             uid: texts.share(self.metadata.uid.as_ref()?),
@@ -331,6 +335,7 @@ fn attempt(
         pod_name: texts.share(pod_name),
         done,
         steps,
+        without_reasons: false,
     }
 }
 
@@ -377,6 +382,15 @@ fn image_error_step(message: &str) -> Option<Arc<str>> {
     rest.starts_with(" in TaskRun").then(|| name.into())
 }
 
+impl Terminated {
+    /// Returns the reason `Continued` for a step of a TaskRun without a `terminationReason`, whose command failed under
+    /// `onError: continue`: its container ended well, and Tekton has replaced the exit code (§2).
+    fn continued(&self) -> Option<&'static str> {
+        let ended_well = self.reason.as_deref() == Some("Completed");
+        (ended_well && self.exit_code != 0).then_some("Continued")
+    }
+}
+
 fn reported_step(step: &StepStatus, times: PlausibleTimes) -> Option<ReportedStep> {
     let container = if !step.container.is_empty() {
         step.container.clone()
@@ -393,6 +407,7 @@ fn reported_step(step: &StepStatus, times: PlausibleTimes) -> Option<ReportedSte
             .termination_reason
             .as_deref()
             .map(|text| termination_message::reason(text).into())
+            .or_else(|| ended.continued().map(Arc::from))
             .or_else(|| ended.reason.clone())
             .unwrap_or_else(|| "Error".into()),
         by_entrypoint: step.termination_reason.is_some(),
