@@ -432,3 +432,6 @@ impl Delivery {
         work(&mut breaker, self.started.elapsed())
     }
 }
+
+#[cfg(test)]
+mod tests;
