@@ -70,6 +70,13 @@ impl Observer {
         }
     }
 
+    /// Replaces its configuration file, as editors and mounted ConfigMaps do.
+    pub fn replace_config(&self, text: &str) {
+        let folder = self.folder.path();
+        std::fs::write(folder.join("next.yaml"), text).unwrap();
+        std::fs::rename(folder.join("next.yaml"), folder.join("config.yaml")).unwrap();
+    }
+
     /// Reads the rest of the log in the background; [`Observer::stop`] returns it. Without a
     /// reader, the observer would block once the log fills the pipe.
     pub fn keep_log(&mut self) {

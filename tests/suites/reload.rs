@@ -24,13 +24,6 @@ fn config(journal: &Path, sink: &HttpSink, word: &str) -> String {
     )
 }
 
-/// Replaces the file, as editors and mounted ConfigMaps do.
-fn write(observer: &Observer, text: &str) {
-    let folder = observer.folder.path();
-    std::fs::write(folder.join("next.yaml"), text).unwrap();
-    std::fs::rename(folder.join("next.yaml"), folder.join("config.yaml")).unwrap();
-}
-
 fn show(server: &ApiServer, number: usize) {
     for event in finished_run(number) {
         server.play(&event);
@@ -60,7 +53,7 @@ async fn sinks_and_plugins_change_while_it_runs_and_each_event_comes_once() {
     show(&server, 1);
     first.wait_for(PER_RUN).await;
 
-    write(&observer, &config(journal.path(), &second, "after"));
+    observer.replace_config(&config(journal.path(), &second, "after"));
     applied(&address, 1).await;
     show(&server, 2);
     second.wait_for(PER_RUN).await;
@@ -85,7 +78,7 @@ async fn series_of_a_removed_sink_end_with_its_configuration() {
     let delivered = delay("all", PER_RUN);
     get_until(&address, "/metrics", |_, body| body.contains(&delivered)).await;
 
-    write(&observer, &before.replace("name: all", "name: other"));
+    observer.replace_config(&before.replace("name: all", "name: other"));
     applied(&address, 1).await;
     let begun = delay("other", 0);
     let (_, metrics) = get_until(&address, "/metrics", |_, body| body.contains(&begun)).await;
@@ -113,7 +106,7 @@ async fn a_configuration_that_cannot_be_used_changes_nothing() {
     .into_iter()
     .enumerate()
     {
-        write(&observer, &bad);
+        observer.replace_config(&bad);
         let refused = format!(
             "config_reloads_total{{outcome=\"refused\"}} {}\n",
             number + 1
@@ -130,7 +123,7 @@ async fn a_configuration_that_cannot_be_used_changes_nothing() {
     let (_, metrics) = get(&address, "/metrics").await;
     assert!(metrics.contains("config_last_reload_successful 0\n"));
     // Restores the previous file: nothing to apply, and nothing refused any more.
-    write(&observer, &good);
+    observer.replace_config(&good);
     let settled = |_: u16, body: &str| body.contains("config_last_reload_successful 1\n");
     get_until(&address, "/metrics", settled).await;
     assert_eq!(words(&sink), ["good"; 3 * PER_RUN]);
@@ -159,7 +152,7 @@ async fn the_backlog_is_delivered_under_the_new_configuration() {
     for event in finished_run(1) {
         server.lose(&event);
     }
-    write(&observer, &text(&sink));
+    observer.replace_config(&text(&sink));
     sink.wait_for(PER_RUN).await;
     observer.stop().await;
 }
@@ -175,7 +168,7 @@ async fn transitions_during_a_change_are_emitted_once() {
     let (changes, runs) = (5, 100);
     let mut number = 0;
     for change in 1..=changes {
-        write(&observer, &named(&format!("w{change}")));
+        observer.replace_config(&named(&format!("w{change}")));
         let showing = async {
             for _ in 0..runs / changes {
                 show(&server, number);
@@ -212,7 +205,7 @@ async fn only_plugins_that_changed_are_compiled_again() {
     let log = ["--log", "info,step_observer::plugin=debug"];
     let mut observer = Observer::with_config(&server, &config("before"), &log);
     let address = admin_address(&mut observer).await;
-    write(&observer, &config("after"));
+    observer.replace_config(&config("after"));
     applied(&address, 1).await;
     server.wait_for_watches(4).await;
     show(&server, 1);

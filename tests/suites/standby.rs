@@ -10,7 +10,9 @@ use step_observer_tests::observer::Observer;
 use step_observer_tests::path;
 use step_observer_tests::program::{Program, send_signal};
 use step_observer_tests::proxy::Proxy;
-use step_observer_tests::sink::{HttpSink, Request};
+use step_observer_tests::sink::{HttpSink, PATIENCE, Request};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// Runs of each test.
 const RUNS: usize = 50;
@@ -327,6 +329,96 @@ async fn a_standby_is_ready_says_so_and_accepts_nothing() {
     assert_eq!(lease["spec"]["leaseTransitions"], 5);
     let (code, log) = waiting.stop().await;
     assert_eq!(code, Some(0), "{log}");
+}
+
+/// Opens the stream of the live page, and waits for its head.
+async fn open_page(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET /page/stream HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = [0; 15];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+    stream
+}
+
+async fn rest_of(mut stream: TcpStream) -> String {
+    let mut rest = String::new();
+    let read = stream.read_to_string(&mut rest);
+    tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+    rest
+}
+
+#[tokio::test]
+async fn a_waiting_observer_takes_a_changed_configuration_and_keeps_the_last_good_one() {
+    let pair = Pair::new().await;
+    let lease_of = |holder: &str| {
+        json!({
+            "metadata": {"namespace": "step-observer", "name": "step-observer"},
+            "spec": {"holderIdentity": holder, "leaseDurationSeconds": 300, "leaseTransitions": 4},
+        })
+    };
+    pair.server.put_lease(lease_of("another"));
+    pair.show(0..1);
+    let mut waiting = pair.start("waiting");
+    let address = admin_address(&mut waiting).await;
+    waiting.wait_for_log("the Lease has this holder").await;
+    let stream = open_page(&address).await;
+    let first = std::fs::read_to_string(waiting.folder.path().join("config.yaml")).unwrap();
+    let changed = first.replace("from: 'waiting'", "from: 'changed'");
+    assert_ne!(first, changed);
+    let reloaded = async |outcome: &str, count: usize| {
+        let line = format!("config_reloads_total{{outcome=\"{outcome}\"}} {count}\n");
+        get_until(&address, "/metrics", |_, body| body.contains(&line)).await;
+    };
+    waiting.replace_config(&changed);
+    waiting.wait_for_log("configuration changed").await;
+    waiting.keep_log();
+    // A request that is open meanwhile is answered to its end.
+    let answer = rest_of(stream).await;
+    assert!(answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
+    reloaded("applied", 1).await;
+    // What cannot be used is refused with its reason, and the last good configuration stays.
+    for (count, (bad, reason)) in [
+        (changed.replace("sinks:", "sink:"), "unknown field"),
+        (
+            changed.replace("leaseMs: 3000", "leaseMs: 4000"),
+            "`standby` cannot change while the observer runs",
+        ),
+        (
+            format!("cluster: {{shards: 2}}\n{changed}"),
+            "`cluster.shards` cannot change while the observer runs",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        waiting.replace_config(&bad);
+        reloaded("refused", count + 1).await;
+        let (_, status) = get(&address, "/status").await;
+        let status: Value = serde_json::from_str(&status).unwrap();
+        let refusal = status["configuration"]["lastRefusal"]
+            .as_str()
+            .unwrap_or_default();
+        assert!(refusal.contains(reason), "{status:#}");
+        let (code, text) = get(&address, "/readyz").await;
+        assert!(
+            code == 200 && text.starts_with("ready: standby"),
+            "{code} {text}"
+        );
+    }
+    assert_eq!((pair.sink.requests().len(), pair.server.watches()), (0, 0));
+    pair.server.put_lease(lease_of(""));
+    pair.wait_for_all(1).await;
+    let requests = pair.sink.requests();
+    let senders: BTreeSet<&str> = requests.iter().map(sender).collect();
+    assert_eq!(senders, BTreeSet::from(["changed"]));
+    let (code, log) = waiting.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(
+        log.contains("the changed configuration is refused"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! changes from ConfigMaps and folders, and publishes chains. It loads plugins one after the other;
 //! meanwhile events go through the current chain.
 
-use super::plugins;
+use super::instance;
 use super::supervisor::{Supervisor, Until};
 use crate::observe::{self, PluginConfigMapChange, PluginEventRecorder};
 use crate::plugin::dropin::{
@@ -40,7 +40,7 @@ pub(super) fn start(
     let (rosters, roster) = watch::channel(catalog.roster());
     let (notices, to_publish) = mpsc::channel(NOTICES_CAPACITY);
     if let Some(client) = client {
-        let recorder = PluginEventRecorder::new(client.clone(), plugins::instance());
+        let recorder = PluginEventRecorder::new(client.clone(), instance::host_name());
         let publishing = publish_events(recorder, to_publish);
         stages.spawn("plugin events", Until::Prepared, publishing);
     }

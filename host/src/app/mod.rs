@@ -6,6 +6,7 @@ mod deliveries;
 mod drop_ins;
 mod error;
 mod gaps;
+mod instance;
 mod known_secrets;
 mod memory_limit;
 mod pipeline;

@@ -150,12 +150,3 @@ pub(super) fn sources(source: &Source, config: DropInConfig) -> Vec<DropInSource
     }
     sources
 }
-
-/// Returns the name of this observer in Events: in a cluster, the name of its Pod.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the edge where the environment is read"
-)]
-pub(super) fn instance() -> Option<String> {
-    std::env::var("HOSTNAME").ok()
-}

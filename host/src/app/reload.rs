@@ -1,7 +1,7 @@
 //! State that outlives a change of the configuration: the journal, the history, the admin server's
 //! listeners, and the pauses of sinks.
 
-use super::{AppError, Source, plugins, standby};
+use super::{AppError, Source, plugins};
 use crate::admin::{AdminConfig, Listeners, ReloadStatus};
 use crate::bounded::Bounded;
 use crate::clock;
@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use step_observer_core::Ledger;
+use step_observer_core::{Ledger, Shard};
 use tracing::warn;
 
 /// Shortest look-back of a ledger. It exceeds the longest wait for evidence in core, which is 35 s.
@@ -56,7 +56,8 @@ pub struct CarriedOver {
     /// True if the last pipeline had not seen everything when it ended, or not all of it was in the
     /// journal.
     unfinished: Arc<AtomicBool>,
-    standby_config: Option<StandbyConfig>,
+    /// The settings of `standby`, and the shard, whose number is in the name of the Lease.
+    standby_config: Option<(StandbyConfig, Shard)>,
     /// This observer among several.
     pub(super) standby: Option<Standby>,
     /// The times in which this process, or one before it with the same journal, did not watch.
@@ -114,8 +115,8 @@ impl CarriedOver {
             known_secrets: Arc::default(),
             crashes,
             unfinished: Arc::default(),
-            standby_config: config.standby.clone(),
-            standby: standby::of(source, config)?,
+            standby_config: standby_config(config)?,
+            standby: source.standby(config)?,
             gaps,
             handed_over: Arc::default(),
         })
@@ -142,8 +143,16 @@ impl CarriedOver {
         if config.traces != self.traces_config {
             return Err(AppError::NeedsRestart("traces"));
         }
-        if config.standby != self.standby_config {
-            return Err(AppError::NeedsRestart("standby"));
+        let standby = standby_config(config)?;
+        if standby != self.standby_config {
+            let is_shard =
+                config.standby.as_ref() == self.standby_config.as_ref().map(|(standby, _)| standby);
+            let what = if is_shard {
+                "cluster.shards"
+            } else {
+                "standby"
+            };
+            return Err(AppError::NeedsRestart(what));
         }
         Ok(self)
     }
@@ -256,6 +265,14 @@ impl CarriedOver {
             )
         });
     }
+}
+
+/// Returns what decides on the Lease of an observer. Without `standby`, its shard may change while it runs.
+fn standby_config(config: &Config) -> Result<Option<(StandbyConfig, Shard)>, AppError> {
+    let Some(standby) = &config.standby else {
+        return Ok(None);
+    };
+    Ok(Some((standby.clone(), config.cluster.own_shard()?)))
 }
 
 /// Guard: while it exists, a crash of the process counts against the plugins that run.

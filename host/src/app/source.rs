@@ -1,9 +1,11 @@
 //! The source of a pipeline, and its first stage.
 
-use super::CHANGES_CAPACITY;
+use super::{AppError, CHANGES_CAPACITY, instance};
+use crate::config::Config;
 use crate::known_secrets::SecretReader;
 use crate::logs::{LogConfig, LogSource};
 use crate::observe::{self, Change, ClusterConfig, ObserveError, TimedChange};
+use crate::standby::Standby;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -129,6 +131,21 @@ impl Source {
             Self::Cluster { client, .. } => Some(client),
             Self::Recording { .. } => None,
         }
+    }
+
+    /// Returns this observer among several, if `standby` is configured and this is a cluster. Each shard has a Lease.
+    pub(super) fn standby(&self, config: &Config) -> Result<Option<Standby>, AppError> {
+        let (Some(standby), Some(client)) = (&config.standby, self.client()) else {
+            return Ok(None);
+        };
+        let shard = Shard::ordinal_and_total(config.cluster.own_shard()?);
+        let name = match shard {
+            Some((shard, _)) => format!("{}-{shard}", standby.lease),
+            None => standby.lease.clone(),
+        };
+        let lease = observe::ClusterLease::new(client.clone(), name);
+        let holder = instance::lease_holder();
+        Ok(Some(Standby::new(standby, holder, Arc::new(lease))))
     }
 
     /// Returns the reader of the Secrets of Pods. It uses the client of the logs, so that it cannot

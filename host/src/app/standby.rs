@@ -1,42 +1,21 @@
 //! The wait of an observer that is one of several, until it is the active one.
 
 use super::status::standby_status;
-use super::{App, AppError, CarriedOver, Source, reviewer};
+use super::{App, AppError, CarriedOver, reviewer};
 use crate::admin::{JournalStatus, StatusSnapshot, Subject};
 use crate::clock;
-use crate::config::Config;
 use crate::metrics::Registry;
-use crate::observe;
 use crate::plugin::dropin::Roster;
 use crate::standby::Standby;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use std::sync::Arc;
-use step_observer_core::Shard;
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
 
-/// Returns this observer among several, if `standby` is configured and there is a cluster.
-pub(super) fn of(source: &Source, config: &Config) -> Result<Option<Standby>, AppError> {
-    let (Some(standby), Some(client)) = (&config.standby, source.client()) else {
-        return Ok(None);
-    };
-    let shard = Shard::ordinal_and_total(config.cluster.own_shard()?);
-    let name = match shard {
-        Some((shard, _)) => format!("{}-{shard}", standby.lease),
-        None => standby.lease.clone(),
-    };
-    let lease = observe::ClusterLease::new(client.clone(), name);
-    Ok(Some(Standby::new(standby, identity(), Arc::new(lease))))
-}
-
-/// Returns a name that no other process has: that of the host, which is the name of the pod, and a random
-/// part, because a container that was restarted is another holder.
-fn identity() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = match host.trim() {
-        "" => "step-observer",
-        host => host,
-    };
-    format!("{host}_{:016x}", fastrand::u64(..))
-}
+/// Time for answers to requests that are open when the observer becomes active. It is short, because the observer renews
+/// its Lease only after it.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
 impl App {
     /// Returns this observer among several, if it is one.
@@ -45,26 +24,35 @@ impl App {
         self.carried.standby.clone()
     }
 
-    /// Waits until this observer is the active one of several. Meanwhile only the admin server answers: there
-    /// are no watches, and the journal accepts and delivers nothing.
+    /// Waits until this observer is the active one of several, or until `stop` resolves. Meanwhile only the admin
+    /// server answers: there are no watches, and the journal accepts and delivers nothing. Requests that are open at the
+    /// end are answered.
     ///
     /// # Errors
     ///
     /// The admin server does not start.
-    pub async fn wait_until_active(&mut self) -> Result<(), AppError> {
+    pub async fn wait_until_active(
+        &mut self,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), AppError> {
         let Some(standby) = self.standby() else {
             return Ok(());
         };
-        let admin = self.waiting_admin(&standby)?;
-        // Without a listener, it would end at once.
-        let admin = async {
+        let (end, ended) = oneshot::channel::<()>();
+        let admin = self.waiting_admin(&standby, ended.map(drop).boxed().shared())?;
+        let mut admin = std::pin::pin!(futures::future::maybe_done(admin));
+        let acquired = tokio::select! {
+            delivered_until = standby.acquire() => Some(delivered_until),
+            () = stop => None,
+            // Without a listener, it would end at once.
+            () = admin.as_mut().then(|()| std::future::pending()) => None,
+        };
+        end.send(()).ok();
+        let Some(delivered_until) = acquired else {
             admin.await;
-            std::future::pending::<()>().await;
+            return Ok(());
         };
-        let delivered_until = tokio::select! {
-            delivered_until = standby.acquire() => delivered_until,
-            () = admin => None,
-        };
+        tokio::time::timeout(LAST_ANSWERS, admin).await.ok();
         let waited = clock::since_boot().saturating_sub(self.built_at);
         self.carried.gaps.hand_over(delivered_until);
         let horizon = self.source.begin(waited, delivered_until);
@@ -75,6 +63,7 @@ impl App {
     fn waiting_admin(
         &self,
         standby: &Standby,
+        end: Shared<BoxFuture<'static, ()>>,
     ) -> Result<impl Future<Output = ()> + Send + use<>, AppError> {
         let carried = &self.carried;
         let mut registry = Registry::new();
@@ -92,7 +81,6 @@ impl App {
         };
         let auth = carried.admin_config.auth.as_ref();
         let reviewer = reviewer::reviewer(&self.source, auth);
-        let end = futures::future::pending::<()>();
         Ok(carried.listeners.serve(auth, reviewer, subject, &end)?)
     }
 }

@@ -39,17 +39,25 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
     if standby.is_some() {
         loop {
             let carried_over = app.carried_over();
-            let next = tokio::select! {
-                active = app.wait_until_active() => {
-                    active?;
-                    // A change of the file may just have been seen and not been applied yet.
-                    file.look_again();
-                    break;
-                }
-                () = stopped.clone() => return Ok(CommandOutcome::Complete),
-                next = changed_app(&args, &compiler, &mut file, &config, &carried_over) => next,
+            let next = {
+                let (stop, stopping) = oneshot::channel::<()>();
+                let mut waiting = std::pin::pin!(app.wait_until_active(stopping.map(drop)));
+                let next = tokio::select! {
+                    active = &mut waiting => {
+                        active?;
+                        // A change of the file may just have been seen and not been applied yet.
+                        file.look_again();
+                        break;
+                    }
+                    () = stopped.clone() => return Ok(CommandOutcome::Complete),
+                    next = changed_app(&args, &compiler, &mut file, &config, &carried_over) => next,
+                };
+                info!("configuration changed");
+                stop.send(()).ok();
+                // If it has just become active, so has the next one.
+                waiting.await?;
+                next
             };
-            info!("configuration changed");
             carried_over.note_reload(Ok(()));
             (config, app) = next;
         }
