@@ -26,7 +26,13 @@ impl Program {
     /// The program without arguments.
     #[must_use]
     pub fn new() -> Self {
-        let mut command = Command::new(Self::path());
+        Self::at(&Self::path())
+    }
+
+    /// Another program, such as one of an older version, without arguments.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        let mut command = Command::new(path);
         command.kill_on_drop(true);
         Self(command)
     }

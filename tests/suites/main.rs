@@ -54,6 +54,7 @@ mod masking;
 mod misbehaving;
 mod monitoring;
 mod nats;
+mod older_program;
 mod operate;
 mod otlp;
 mod otlp_peers;

@@ -18,6 +18,7 @@ mod receivers;
 mod release;
 mod run;
 mod static_build;
+mod upgrade_check;
 
 use run::{Problem, cargo, root, run, step, target_dir};
 use std::env;
@@ -50,6 +51,8 @@ cargo xtask COMMAND
   bench    run the benchmarks (ratios; takes minutes)
   masking  print which share of made-up secrets is masked, and false masks in outputs of tools
   e2e      run the cases of the recordings on the cluster that KUBECONFIG names
+  upgrade-check  let the program of an older commit and this one take turns at one journal:
+           [--from REV | --program FILE]
 ";
 
 fn main() -> ExitCode {
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         "bench" => bench(&rest),
         "masking" => masking(),
         "e2e" => e2e::e2e(&rest),
+        "upgrade-check" => upgrade_check::upgrade_check(&rest),
         "" | "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())
