@@ -39,7 +39,7 @@ impl App {
             return Ok(());
         };
         let (end, ended) = oneshot::channel::<()>();
-        let admin = self.waiting_admin(&standby, ended.map(drop).boxed().shared())?;
+        let admin = self.waiting_admin(&standby, &ended.map(drop).boxed().shared())?;
         let mut admin = std::pin::pin!(futures::future::maybe_done(admin));
         let acquired = tokio::select! {
             delivered_until = standby.acquire() => Some(delivered_until),
@@ -63,7 +63,7 @@ impl App {
     fn waiting_admin(
         &self,
         standby: &Standby,
-        end: Shared<BoxFuture<'static, ()>>,
+        end: &Shared<BoxFuture<'static, ()>>,
     ) -> Result<impl Future<Output = ()> + Send + use<>, AppError> {
         let carried = &self.carried;
         let mut registry = Registry::new();
@@ -81,7 +81,7 @@ impl App {
         };
         let auth = carried.admin_config.auth.as_ref();
         let reviewer = reviewer::reviewer(&self.source, auth);
-        Ok(carried.listeners.serve(auth, reviewer, subject, &end)?)
+        Ok(carried.listeners.serve(auth, reviewer, subject, end)?)
     }
 }
 
