@@ -250,6 +250,11 @@ async fn dead_letters_of_each_are_sent_again_by_the_other() {
         assert_eq!(ended(running).await, Some(1), "events were not delivered");
         place.sink.answer_by(|_, _| 202);
         let running = place.start(&second);
+        // Once it delivers, it uses the journal: before, a command would use the journal itself.
+        for event in finished_run(1000) {
+            place.server.play(&event);
+        }
+        place.sink.wait_for(PER_RUN + 2).await;
         // The command of either version works with the observer of the other, and reads its history.
         let (ok, text) = place.dead_letters(&first, &["list"]).await;
         assert!(
@@ -272,10 +277,12 @@ async fn dead_letters_of_each_are_sent_again_by_the_other() {
         assert!(ok && text.starts_with("6 dead letters"), "{text}");
         place
             .sink
-            .wait_until(|requests| ids(requests).len() == PER_RUN)
+            .wait_until(|requests| ids(requests).len() == PER_RUN + 2)
             .await;
         stop(running).await;
-        let _repeated = assert_all_in_order(&place.sink.requests(), 1);
+        let mut requests = place.sink.requests();
+        requests.retain(|request| request.header("ce-id").starts_with("967295fd"));
+        let _repeated = assert_all_in_order(&requests, 1);
     }
 }
 
