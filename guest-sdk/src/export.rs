@@ -2,7 +2,7 @@
 
 use crate::Plugin;
 use crate::bindings::exports::step_observer::plugin::masking::MaskSet;
-use crate::bindings::exports::step_observer::plugin::transform::{Setup, Verdict};
+use crate::bindings::exports::step_observer::plugin::transform::{RuleSet, Setup, Verdict};
 use crate::bindings::step_observer::plugin::events::Event;
 use std::cell::OnceCell;
 use std::thread::LocalKey;
@@ -28,11 +28,28 @@ pub fn configure<P: Plugin>(
     let setup = Setup {
         name: name.to_owned(),
         version: version.to_owned(),
-        rule_sets: plugin.rule_sets(),
+        rule_sets: rule_sets(&plugin),
     };
     slot.with(|slot| slot.set(plugin))
         .map_err(|_| "configured twice".to_owned())?;
     Ok(setup)
+}
+
+/// Name of a rule set without rules, in a plugin that has masks only.
+const FOR_HOSTS_WITHOUT_MASKS: &str = "for-hosts-without-masks";
+
+/// Returns the rule sets of a plugin. A host of 0.1.0 does not know masks, so that the plugin fails there on every event. By a rule set, such a
+/// host knows a plugin that redacts, and sends these events without log and free text unless the operator has set `onError`.
+fn rule_sets<P: Plugin>(plugin: &P) -> Vec<RuleSet> {
+    let sets = plugin.rule_sets();
+    match sets.is_empty() && !plugin.mask_sets().is_empty() {
+        true => vec![RuleSet {
+            name: FOR_HOSTS_WITHOUT_MASKS.to_owned(),
+            rules: Vec::new(),
+            values: Vec::new(),
+        }],
+        false => sets,
+    }
 }
 
 /// Returns the mask sets of the configured plugin.

@@ -148,9 +148,10 @@ impl DeclaredSets {
         Ok(sets)
     }
 
-    /// Describes the sets.
+    /// Describes the sets that mask something. A plugin with masks has an empty rule set for hosts of 0.1.0.
     pub(super) fn summaries(&self) -> Vec<SetSummary> {
-        let rules = self.rule_sets.iter().map(|set| SetSummary {
+        let masking = |set: &&DeclaredRuleSet| !(set.rules.is_empty() && set.values.is_empty());
+        let rules = self.rule_sets.iter().filter(masking).map(|set| SetSummary {
             name: line(&set.name),
             catalogue: None,
             rules: set.rules.iter().map(|rule| line(&rule.id)).collect(),
