@@ -79,6 +79,42 @@ fn config_maps(yaml: &str) -> Vec<Value> {
         .collect()
 }
 
+#[test]
+fn cases_are_updated_with_what_the_plugin_makes_of_them() {
+    let place = tempfile::tempdir().unwrap();
+    let case = |name: &str, file: &str| place.path().join("cases").join(name).join(file);
+    let stored = path("../plugins/filter-events/cases");
+    for name in ["kept", "dropped-by-phase"] {
+        std::fs::create_dir_all(case(name, "")).unwrap();
+        for file in ["in.json", "config.json"] {
+            std::fs::copy(stored.join(name).join(file), case(name, file)).unwrap();
+        }
+    }
+    std::fs::write(case("kept", "out.json"), "{\"dropped\": \"old\"}").unwrap();
+    let module = guest("filter-events").display().to_string();
+    let update = ["test", &module, "--cases", "cases", "--update"];
+    let shown = good(place.path(), &update);
+    assert!(shown.contains("UPDATED kept: - before, + now\n"), "{shown}");
+    assert!(shown.contains("    -   \"dropped\": \"old\""), "{shown}");
+    assert!(shown.ends_with("2 of 2 cases updated\n"), "{shown}");
+    for name in ["kept", "dropped-by-phase"] {
+        let read = |file: &Path| -> Value {
+            serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+        };
+        let expected = read(&stored.join(name).join("out.json"));
+        assert_eq!(read(&case(name, "out.json")), expected);
+    }
+    assert!(good(place.path(), &update).ends_with("2 cases passed\n"));
+    // A plugin that traps on every event leaves the files as they are.
+    std::fs::write(place.path().join("trap.wat"), wat("", "(unreachable)")).unwrap();
+    let trap = ["test", "trap.wat", "--cases", "cases", "--update"];
+    let said = bad(place.path(), &trap);
+    assert!(said.contains("it fails its self-test"), "{said}");
+    assert!(good(place.path(), &update).ends_with("2 cases passed\n"));
+    let alone = bad(place.path(), &["test", &module, "--update"]);
+    assert!(alone.contains("--cases"), "{alone}");
+}
+
 #[tokio::test]
 async fn a_new_plugin_is_built_tested_and_live_without_a_registry() {
     let place = tempfile::tempdir().unwrap();

@@ -44,6 +44,7 @@ pub(crate) enum PluginCommand {
         after_help = "A case is a folder with in.json, out.json and optionally config.json, as in the native test.\n\
         Without config.json the plugin has no configuration: that of plugin.yaml is not used.\n\
         Examples:\n  step-observer plugin test filter.wasm --cases cases\n  \
+        step-observer plugin test filter.wasm --cases cases --update && git diff cases\n  \
         step-observer plugin test bundled:redact-secrets --event event.json"
     )]
     Test(TestArgs),
@@ -151,6 +152,9 @@ pub(crate) struct TestArgs {
     /// Folder of cases: NAME/in.json, NAME/out.json, NAME/config.json
     #[arg(long, value_name = "DIR", required_unless_present = "event")]
     pub(crate) cases: Option<PathBuf>,
+    /// Write what the plugin makes of each case to its out.json, and show what changes there. Only in.json is needed
+    #[arg(long, requires = "cases")]
+    pub(crate) update: bool,
     /// Run the plugin on this CloudEvent in JSON format, and print the result
     #[arg(long, value_name = "E.json", conflicts_with = "cases")]
     pub(crate) event: Option<PathBuf>,

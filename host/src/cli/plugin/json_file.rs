@@ -10,3 +10,8 @@ pub(super) fn read(file: &Path) -> Result<Value, CommandError> {
     serde_json::from_str(&text)
         .map_err(|error| format!("{} is not JSON: {error}", file.display()).into())
 }
+
+pub(super) fn write(file: &Path, value: &Value) -> Result<(), CommandError> {
+    std::fs::write(file, format!("{value:#}\n"))
+        .map_err(|error| format!("failed to write {}: {error}", file.display()).into())
+}

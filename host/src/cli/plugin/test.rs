@@ -1,7 +1,7 @@
-//! `plugin test`: compares the results of cases with the expected ones, or prints the result of one event.
+//! `plugin test`: compares the results of cases with the expected ones, writes them, or prints the result of one event.
 
 use super::diff::diff;
-use super::json_file::read;
+use super::json_file::{read, write};
 use super::target::{engine, load, single_chain, target_config};
 use crate::cli::args::plugin::TestArgs;
 use crate::cli::outcome::{CommandError, CommandOutcome};
@@ -21,6 +21,7 @@ pub(super) async fn test(args: TestArgs) -> Result<CommandOutcome, CommandError>
     let TestArgs {
         target,
         cases,
+        update,
         event,
     } = args;
     // Each case has its own configuration, as in the native test. The configuration in
@@ -32,7 +33,7 @@ pub(super) async fn test(args: TestArgs) -> Result<CommandOutcome, CommandError>
     }
     let engine = engine()?;
     match (cases, event) {
-        (Some(folder), _) => run_cases(&engine, &config, &folder).await,
+        (Some(folder), _) => run_cases(&engine, &config, &folder, update).await,
         (None, Some(file)) => {
             let chain = single_chain(&engine, load(&engine, &config).await?);
             let result = outcome(&chain, read(&file)?, &file)?;
@@ -50,6 +51,7 @@ async fn run_cases(
     engine: &PluginEngine,
     config: &PluginConfig,
     folder: &Path,
+    update: bool,
 ) -> Result<CommandOutcome, CommandError> {
     let problem = |error: std::io::Error| format!("{}: {error}", folder.display());
     let mut cases: Vec<_> = std::fs::read_dir(folder)
@@ -59,7 +61,7 @@ async fn run_cases(
         .filter(|path| path.join("in.json").exists())
         .collect();
     cases.sort();
-    let (mut failed, count) = (0, cases.len());
+    let (mut failed, mut updated, count) = (0, 0, cases.len());
     // Loading takes most of the time: neighbouring cases with the same configuration share a chain.
     let mut last: Option<(Value, Result<Arc<Chain>, String>)> = None;
     for case in cases {
@@ -95,14 +97,26 @@ async fn run_cases(
             Err(reason) => json!({"error": reason}),
         };
         last = Some((config.config, loaded));
-        let expected = read(&case.join("out.json"))?;
+        let file = case.join("out.json");
+        let expected = match update && !file.exists() {
+            true => Value::Null,
+            false => read(&file)?,
+        };
         if result == expected {
             print_line(&format!("ok      {name}"));
+            continue;
+        }
+        // A plugin that traps, or needs too much, is not what an author expects.
+        let is_broken = result.get("onError").is_some() && result.get("error").is_some();
+        if update && !is_broken {
+            updated += 1;
+            write(&file, &result)?;
+            print_line(&format!("UPDATED {name}: - before, + now"));
         } else {
             failed += 1;
             print_line(&format!("FAILED  {name}: - expected, + actual"));
-            print_line(diff(&expected, &result, 2).trim_end());
         }
+        print_line(diff(&expected, &result, 2).trim_end());
     }
     match (count, failed) {
         (0, _) => Err(format!(
@@ -110,6 +124,10 @@ async fn run_cases(
             folder.display()
         )
         .into()),
+        (_, 0) if updated > 0 => {
+            print_line(&format!("{updated} of {count} cases updated"));
+            Ok(CommandOutcome::Complete)
+        }
         (_, 0) => {
             print_line(&format!("{count} cases passed"));
             Ok(CommandOutcome::Complete)
