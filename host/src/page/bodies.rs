@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Bounds of the bodies.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BodyLimits {
     /// Bytes of all bodies.
     pub(super) bytes: usize,
@@ -19,17 +19,20 @@ pub(super) const LIMITS: BodyLimits = BodyLimits {
     bytes: 8 << 20,
     bodies: 4096,
 };
-/// Bytes of all bodies while nobody looks at the page: enough for the last 300 events of usual size.
-const UNWATCHED_BYTES: usize = 1 << 20;
+/// Bounds while nobody looks at the page: enough for the last 300 events of usual size.
+pub(super) const UNWATCHED_LIMITS: BodyLimits = BodyLimits {
+    bytes: 1 << 20,
+    bodies: 1000,
+};
 /// Time after the end of the last stream in which as many bodies are kept as for an open page: a page closes
 /// its stream while its tab is hidden.
 const WATCHED_TIME: Duration = Duration::from_secs(15 * 60);
 
-/// Returns the bound of the bytes of all bodies, with so many open streams, and this time after the last one ended.
-pub(super) fn max_bytes(open_streams: usize, since_last: Option<Duration>) -> usize {
+/// Returns the bounds of the bodies, with so many open streams, and this time after the last one ended.
+pub(super) fn limits(open_streams: usize, since_last: Option<Duration>) -> BodyLimits {
     match open_streams > 0 || since_last.is_some_and(|since| since < WATCHED_TIME) {
-        true => LIMITS.bytes,
-        false => UNWATCHED_BYTES,
+        true => LIMITS,
+        false => UNWATCHED_LIMITS,
     }
 }
 
@@ -45,17 +48,27 @@ pub struct KeptBody {
 /// SHA-256 of the id of an event, the first half.
 type EventKey = [u8; 16];
 
+/// An event whose body is or was kept.
+#[derive(Debug)]
+struct Remembered {
+    key: EventKey,
+    sinks: Arc<[String]>,
+    /// Length of its body.
+    length: usize,
+}
+
 /// The bodies of the last events.
 ///
-/// They are in one ring without allocations of their own: small blocks that live long, made between
-/// the large ones of a burst, would each hold a page of memory.
+/// All are in one block: small blocks that live long, made between the large ones of a burst, would
+/// each hold a page of memory.
 #[derive(Debug)]
 pub(super) struct Bodies {
     limits: BodyLimits,
-    /// The oldest first. The newest of them, `kept` in number, have their body.
-    remembered: VecDeque<(EventKey, KeptBody)>,
+    /// The oldest first. The bodies of the newest of them, `kept` in number, are in `bytes`.
+    remembered: VecDeque<Remembered>,
     kept: usize,
-    bytes: usize,
+    /// The bodies that are kept, one after the other.
+    bytes: VecDeque<u8>,
 }
 
 impl Bodies {
@@ -64,66 +77,101 @@ impl Bodies {
             limits,
             remembered: VecDeque::new(),
             kept: 0,
-            bytes: 0,
+            bytes: VecDeque::new(),
         }
     }
 
-    /// Changes the bound of the bytes. Drops the oldest bodies beyond it.
-    pub(super) fn limit_bytes(&mut self, bytes: usize) {
-        self.limits.bytes = bytes;
-        while self.bytes > self.limits.bytes {
-            self.drop_oldest();
+    /// Changes the bounds. Drops the oldest bodies beyond them.
+    pub(super) fn limit(&mut self, limits: BodyLimits) {
+        if self.limits == limits {
+            return;
         }
+        self.limits = limits;
+        self.make_room(0);
+        while self.remembered.len() > limits.bodies {
+            self.forget_oldest();
+        }
+        self.bytes.shrink_to(limits.bytes);
+        self.remembered.shrink_to(limits.bodies);
     }
 
     /// Keeps a body, and drops the oldest ones at the bound. A body that is larger than the bound is
     /// only remembered.
-    pub(super) fn keep(&mut self, id: &str, sinks: &[String], body: Bytes) {
+    pub(super) fn keep(&mut self, id: &str, sinks: &[String], body: &[u8]) {
         // Most events are for the same sinks as the one before.
-        let newest = self.remembered.back().map(|(_, newest)| &newest.sinks);
+        let newest = self.remembered.back().map(|newest| &newest.sinks);
         let sinks = match newest.filter(|known| ***known == *sinks) {
             Some(known) => known.clone(),
             None => sinks.into(),
         };
-        self.bytes += body.len();
-        self.kept += 1;
-        let body = Some(body);
-        self.remembered
-            .push_back((key(id), KeptBody { sinks, body }));
-        while self.bytes > self.limits.bytes {
+        if self.remembered.len() >= self.limits.bodies {
+            self.forget_oldest();
+        }
+        self.make_room(body.len());
+        if body.len() <= self.limits.bytes {
+            self.kept += 1;
+            self.bytes.extend(body);
+        }
+        self.remembered.push_back(Remembered {
+            key: key(id),
+            sinks,
+            length: body.len(),
+        });
+    }
+
+    /// Drops the oldest bodies until there is room for so many bytes more. The block grows up to the
+    /// bound, not to a power of two beyond it.
+    fn make_room(&mut self, more: usize) {
+        while self.kept > 0 && self.bytes.len() + more > self.limits.bytes {
             self.drop_oldest();
         }
-        while self.remembered.len() > self.limits.bodies {
-            if self.kept == self.remembered.len() {
-                self.drop_oldest();
-            }
-            self.remembered.pop_front();
+        let needed = self.bytes.len() + more;
+        if needed > self.bytes.capacity() && needed <= self.limits.bytes {
+            let room = needed.max(2 * self.bytes.capacity()).min(self.limits.bytes);
+            self.bytes.reserve_exact(room - self.bytes.len());
         }
     }
 
     /// Drops the oldest body that is kept.
     fn drop_oldest(&mut self) {
         let gone = self.remembered.len().saturating_sub(self.kept);
+        let length = self.remembered.get(gone).map_or(0, |oldest| oldest.length);
+        self.bytes.drain(..length.min(self.bytes.len()));
         self.kept = self.kept.saturating_sub(1);
-        let oldest = self.remembered.get_mut(gone);
-        let body = oldest.and_then(|(_, oldest)| oldest.body.take());
-        self.bytes = self.bytes.saturating_sub(body.map_or(0, |body| body.len()));
+    }
+
+    /// Forgets the oldest event that is remembered.
+    fn forget_oldest(&mut self) {
+        if self.kept == self.remembered.len() {
+            self.drop_oldest();
+        }
+        self.remembered.pop_front();
     }
 
     /// Returns the bodies of an event, the oldest first.
     pub(super) fn of(&self, id: &str) -> Vec<KeptBody> {
         let key = key(id);
-        let of_event = self.remembered.iter().filter(|(of, _)| *of == key);
-        of_event.map(|(_, kept)| kept.clone()).collect()
+        let gone = self.remembered.len().saturating_sub(self.kept);
+        let mut start = 0;
+        let mut found = Vec::new();
+        for (number, event) in self.remembered.iter().enumerate() {
+            let is_kept = number >= gone;
+            if event.key == key {
+                let body = self.bytes.iter().skip(start).take(event.length);
+                found.push(KeptBody {
+                    sinks: event.sinks.clone(),
+                    body: is_kept.then(|| body.copied().collect()),
+                });
+            }
+            start += if is_kept { event.length } else { 0 };
+        }
+        found
     }
 
+    /// Returns the bytes that are kept, and those of their block.
     #[cfg(test)]
-    pub(super) fn kept_bytes(&self) -> usize {
-        let bodies = self.remembered.iter();
-        bodies
-            .filter_map(|(_, kept)| kept.body.as_ref())
-            .map(Bytes::len)
-            .sum()
+    pub(super) fn memory(&self) -> (usize, usize) {
+        (self.bytes.len(), self.bytes.capacity())
     }
 }
 

@@ -5,10 +5,12 @@
 mod bodies;
 mod run;
 mod sessions;
+mod step;
 mod stream_log;
 mod table;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use bodies::KeptBody;
 pub(crate) use stream_log::{Behind, ChangeNumber, message};
@@ -16,7 +18,7 @@ pub(crate) use stream_log::{Behind, ChangeNumber, message};
 use crate::event::{EventConfig, EventIdentity};
 use crate::locked::Locked;
 use crate::step::{PodSteps, StepRecord};
-use bodies::Bodies;
+use bodies::{Bodies, BodyLimits};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -111,7 +113,7 @@ impl LivePage {
                 let mut recorded = recorded.lock();
                 *recorded = (*recorded).max(record.seen_at);
             }
-            shown.log.lock().table.apply(record, id);
+            shown.log.lock().table.apply(record, &id);
         }
     }
 
@@ -132,10 +134,10 @@ impl LivePage {
     /// Keeps the body of an event for these sinks.
     pub(crate) fn keep_body(&self, id: &str, sinks: &[String], body: &Bytes) {
         if let Some(shown) = &self.0 {
-            let max_bytes = shown.max_body_bytes();
+            let limits = shown.body_limits();
             let mut bodies = shown.bodies.lock();
-            bodies.limit_bytes(max_bytes);
-            bodies.keep(id, sinks, body.clone());
+            bodies.limit(limits);
+            bodies.keep(id, sinks, body);
         }
     }
 
@@ -197,10 +199,9 @@ impl LivePage {
 }
 
 impl Shown {
-    /// Returns the bound of the bytes of all bodies.
-    fn max_body_bytes(&self) -> usize {
+    fn body_limits(&self) -> BodyLimits {
         let since_last = self.last_watched.lock().map(|last| last.elapsed());
-        bodies::max_bytes(self.streams.lock().len(), since_last)
+        bodies::limits(self.streams.lock().len(), since_last)
     }
 
     fn time(&self, now: Timestamp) -> Timestamp {

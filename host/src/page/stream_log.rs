@@ -49,7 +49,7 @@ pub(super) struct StreamLog {
 struct ChangeJson<'a> {
     now: Timestamp,
     runs: Vec<super::run::RunJson<'a>>,
-    gone: &'a [Arc<str>],
+    gone: Vec<&'a str>,
 }
 
 impl StreamLog {

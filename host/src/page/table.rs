@@ -1,10 +1,11 @@
 //! The table of runs: the last runs with their steps, and what changed since the last message. Pure: no
 //! clock, no I/O.
 
-use super::run::{MAX_TEXT_BYTES, Run, RunFacts, RunJson, StepId, clipped};
+use super::run::{Run, RunFacts, RunJson};
+use super::step::{MAX_TEXT_BYTES, StepId};
+use super::texts::{TextRef, Texts};
 use crate::step::{PodSteps, StepRecord};
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 /// Bounds of the table.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,8 @@ pub(super) struct TableLimits {
     pub(super) bytes: usize,
     /// Runs that left the table since the last message.
     pub(super) gone: usize,
+    /// Bytes of texts that left the table and still take room; half of all texts, if this is more.
+    pub(super) removed_bytes: usize,
 }
 
 pub(super) const LIMITS: TableLimits = TableLimits {
@@ -24,18 +27,20 @@ pub(super) const LIMITS: TableLimits = TableLimits {
     steps: 4000,
     bytes: 4 << 20,
     gone: 1024,
+    removed_bytes: 16 * 1024,
 };
 
-/// The last runs, in the order in which they were first seen.
+/// The last runs, in the order in which they were first seen. Its memory is one block of runs, one of
+/// texts, and one for the steps of each run.
 #[derive(Debug)]
 pub(super) struct Table {
     limits: TableLimits,
-    order: VecDeque<Arc<str>>,
-    runs: HashMap<Arc<str>, Run>,
+    runs: VecDeque<Run>,
+    texts: Texts,
     steps: usize,
     bytes: usize,
-    /// Runs that left since the last message.
-    gone: Vec<Arc<str>>,
+    /// UIDs of the runs that left since the last message.
+    gone: Vec<TextRef>,
     /// Whether something changed since the last message.
     has_news: bool,
     /// Whether more runs left than are remembered.
@@ -47,8 +52,8 @@ pub(super) struct Table {
 pub(super) enum TableChange<'a> {
     /// Nothing.
     None,
-    /// These runs left, and these are new or changed.
-    Known(&'a [Arc<str>], Vec<RunJson<'a>>),
+    /// The runs with these UIDs left, and these are new or changed.
+    Known(Vec<&'a str>, Vec<RunJson<'a>>),
     /// Too much to tell: only a snapshot shows it.
     TooMuch,
 }
@@ -57,8 +62,8 @@ impl Table {
     pub(super) fn new(limits: TableLimits) -> Self {
         Self {
             limits,
-            order: VecDeque::new(),
-            runs: HashMap::new(),
+            runs: VecDeque::new(),
+            texts: Texts::new(limits.removed_bytes),
             steps: 0,
             bytes: 0,
             gone: Vec::new(),
@@ -68,101 +73,119 @@ impl Table {
     }
 
     /// Applies a transition, whose event has this id.
-    pub(super) fn apply(&mut self, record: &StepRecord, event_id: String) {
+    pub(super) fn apply(&mut self, record: &StepRecord, event_id: &str) {
         let facts = RunFacts {
-            namespace: record.namespace.clone(),
-            task_run: record.task_run.clone(),
-            pipeline_run: record.pipeline_run.clone(),
-            pipeline_run_uid: record.pipeline_run_uid.clone(),
-            pipeline_task: record.pipeline_task.clone(),
+            namespace: &*record.namespace,
+            task_run: &*record.task_run,
+            pipeline_run: record.pipeline_run.as_deref(),
+            pipeline_run_uid: record.pipeline_run_uid.as_deref(),
+            pipeline_task: record.pipeline_task.as_deref(),
         };
         let max_steps = self.limits.steps_per_run;
-        self.update(&record.transition.run_uid, true, |run| {
-            run.update_facts(facts);
-            run.apply(&record.transition, event_id, max_steps);
+        self.update(&record.transition.run_uid, true, |run, texts| {
+            run.update_facts(facts, texts);
+            run.apply(&record.transition, event_id, max_steps, texts);
         });
     }
 
     /// Adds the steps of a pod that wait for their turn.
     pub(super) fn add_pod(&mut self, pod: &PodSteps) {
         let facts = RunFacts {
-            namespace: pod.namespace.clone(),
-            task_run: pod.task_run.clone(),
-            pipeline_run: pod.pipeline_run.clone(),
-            pipeline_run_uid: pod.pipeline_run_uid.clone(),
-            pipeline_task: pod.pipeline_task.clone(),
+            namespace: &*pod.namespace,
+            task_run: &*pod.task_run,
+            pipeline_run: pod.pipeline_run.as_deref(),
+            pipeline_run_uid: pod.pipeline_run_uid.as_deref(),
+            pipeline_task: pod.pipeline_task.as_deref(),
         };
         let max_steps = self.limits.steps_per_run;
-        self.update(&pod.run_uid, true, |run| {
-            run.update_facts(facts);
+        self.update(&pod.run_uid, true, |run, texts| {
+            run.update_facts(facts, texts);
             for (index, container) in (0..).zip(&pod.containers) {
                 let id = StepId {
-                    pod_uid: Some(clipped(&pod.pod_uid)),
-                    pod_name: clipped(&pod.pod_name),
-                    container: clipped(container),
+                    pod_uid: Some(&*pod.pod_uid),
+                    pod_name: &*pod.pod_name,
+                    container: &**container,
                 };
-                run.add_waiting(id, pod.attempt, index, max_steps);
+                run.add_waiting(id, (pod.attempt, index), max_steps, texts);
             }
         });
     }
 
     /// Marks a run as deleted from the cluster.
-    pub(super) fn mark_deleted(&mut self, run_uid: &Arc<str>) {
-        self.update(run_uid, false, Run::mark_deleted);
+    pub(super) fn mark_deleted(&mut self, run_uid: &str) {
+        self.update(run_uid, false, |run, _| run.mark_deleted());
     }
 
     /// Updates a run, which is added if `may_add`, and keeps the bounds.
-    fn update(&mut self, uid: &Arc<str>, may_add: bool, update: impl FnOnce(&mut Run)) {
+    fn update(&mut self, uid: &str, may_add: bool, update: impl FnOnce(&mut Run, &mut Texts)) {
+        let texts = &mut self.texts;
+        // Most updates are of the newest runs.
+        let known = self.runs.iter().rposition(|run| run.uid(texts) == uid);
         // A UID is 36 bytes long. A longer one cannot be shortened: it is the key.
-        if uid.len() > MAX_TEXT_BYTES || !(may_add || self.runs.contains_key(uid)) {
+        if uid.len() > MAX_TEXT_BYTES || !(may_add || known.is_some()) {
             return;
         }
-        let run = self.runs.entry(uid.clone()).or_insert_with(|| {
-            self.order.push_back(uid.clone());
-            let run = Run::new(uid.clone());
+        let position = known.unwrap_or_else(|| {
+            let run = Run::new(uid, texts);
             self.bytes += run.json_bytes();
-            run
+            self.runs.push_back(run);
+            self.runs.len() - 1
         });
+        let Some(run) = self.runs.get_mut(position) else {
+            return;
+        };
         let (steps, bytes) = (run.step_count(), run.json_bytes());
-        update(run);
+        update(run, texts);
         self.steps = self.steps.saturating_sub(steps) + run.step_count();
         self.bytes = self.bytes.saturating_sub(bytes) + run.json_bytes();
         self.has_news |= run.has_news();
-        while self.order.len() > self.limits.runs
+        while self.runs.len() > self.limits.runs
             || self.steps > self.limits.steps
             || self.bytes > self.limits.bytes
         {
             self.remove_first();
         }
+        if self.texts.wants_move() {
+            let of_runs = self.runs.iter_mut().flat_map(Run::refs);
+            self.texts.keep(of_runs.chain(&mut self.gone));
+        }
     }
 
     fn remove_first(&mut self) {
-        let Some(uid) = self.order.pop_front() else {
+        let Some(mut run) = self.runs.pop_front() else {
             return;
         };
-        if let Some(run) = self.runs.remove(&uid) {
-            self.steps = self.steps.saturating_sub(run.step_count());
-            self.bytes = self.bytes.saturating_sub(run.json_bytes());
-        }
+        self.steps = self.steps.saturating_sub(run.step_count());
+        self.bytes = self.bytes.saturating_sub(run.json_bytes());
         self.has_news = true;
-        match self.gone.len() < self.limits.gone {
-            true => self.gone.push(uid),
-            false => self.has_lost_news = true,
+        if self.gone.len() >= self.limits.gone {
+            // Nobody gets the others: the next message is a snapshot.
+            self.forget_gone();
+            self.has_lost_news = true;
         }
-    }
-
-    /// Returns whether an event of a run in the table has this id.
-    pub(super) fn has_event(&self, id: &str) -> bool {
-        self.runs.values().any(|run| run.has_event(id))
+        let uid = run.uid_ref();
+        for text in run.refs().filter(|text| **text != uid) {
+            self.texts.remove(*text);
+        }
+        match self.has_lost_news {
+            true => self.texts.remove(uid),
+            false => self.gone.push(uid),
+        }
     }
 
     pub(super) fn has_news(&self) -> bool {
         self.has_news
     }
 
+    /// Returns whether an event of a run in the table has this id.
+    pub(super) fn has_event(&self, id: &str) -> bool {
+        self.runs.iter().any(|run| run.has_event(id, &self.texts))
+    }
+
     /// Returns all runs.
     pub(super) fn snapshot(&self) -> Vec<RunJson<'_>> {
-        self.in_order().map(Run::whole).collect()
+        let runs = self.runs.iter();
+        runs.map(|run| run.whole(&self.texts)).collect()
     }
 
     /// Returns what changed since [`Table::mark_sent`].
@@ -171,30 +194,38 @@ impl Table {
             (false, _) => TableChange::None,
             (true, true) => TableChange::TooMuch,
             (true, false) => {
-                let changed = self.in_order().filter(|run| run.has_news());
-                TableChange::Known(&self.gone, changed.map(Run::changed).collect())
+                let gone = self.gone.iter().map(|uid| self.texts.get(*uid));
+                let changed = self.runs.iter().filter(|run| run.has_news());
+                let changed = changed.map(|run| run.changed(&self.texts));
+                TableChange::Known(gone.collect(), changed.collect())
             }
         }
     }
 
     /// Forgets what changed: a message contains it.
     pub(super) fn mark_sent(&mut self) {
-        self.gone.clear();
+        self.forget_gone();
         (self.has_news, self.has_lost_news) = (false, false);
-        for run in self.runs.values_mut() {
-            run.mark_sent();
+        self.runs.iter_mut().for_each(Run::mark_sent);
+    }
+
+    fn forget_gone(&mut self) {
+        for uid in std::mem::take(&mut self.gone) {
+            self.texts.remove(uid);
         }
     }
 
-    fn in_order(&self) -> impl Iterator<Item = &Run> {
-        self.order.iter().filter_map(|uid| self.runs.get(uid))
+    /// Returns the bytes of all its blocks, used or not.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let runs = self.runs.capacity() * size_of::<Run>();
+        let steps = self.runs.iter().map(Run::step_memory);
+        let gone = self.gone.capacity() * size_of::<TextRef>();
+        runs + steps.sum::<usize>() + gone + self.texts.memory()
     }
 
     #[cfg(test)]
     pub(super) fn sizes(&self) -> (usize, usize) {
-        (
-            self.runs.len(),
-            self.runs.values().map(Run::step_count).sum(),
-        )
+        (self.runs.len(), self.runs.iter().map(Run::step_count).sum())
     }
 }

@@ -1,4 +1,5 @@
 use super::bodies::{self, Bodies, BodyLimits};
+use super::run::Run;
 use super::stream_log::{LogLimits, StreamLog};
 use super::table::{LIMITS, Table, TableLimits};
 use super::*;
@@ -14,6 +15,7 @@ const SMALL: TableLimits = TableLimits {
     steps: 5,
     bytes: 64 * 1024,
     gone: 4,
+    removed_bytes: 64,
 };
 
 /// What happens to a table.
@@ -109,7 +111,7 @@ fn apply(table: &mut Table, input: &Input) {
     match input {
         Input::Record(record) => {
             let id = EventIdentity::new(record, &EventConfig::default()).id;
-            table.apply(record, id);
+            table.apply(record, &id);
         }
         Input::Pod(pod) => table.add_pod(pod),
         Input::Deleted(uid) => table.mark_deleted(uid),
@@ -203,7 +205,14 @@ proptest! {
             let (runs, steps) = log.table.sizes();
             prop_assert!(runs <= SMALL.runs && steps <= SMALL.steps);
             let json = serde_json::to_value(log.table.snapshot()).unwrap();
-            prop_assert!(json.to_string().len() <= SMALL.bytes);
+            let json_bytes = json.to_string().len();
+            prop_assert!(json_bytes <= SMALL.bytes);
+            // The names of pods are in no JSON. Half of the texts may have left, and half of their
+            // room may be free.
+            let texts = json_bytes + (SMALL.steps + SMALL.gone) * 256;
+            let texts = 2 * (2 * texts + SMALL.removed_bytes);
+            let rows = 2 * (SMALL.runs + 1) * size_of::<Run>() + SMALL.steps * 512;
+            prop_assert!(log.table.memory() <= texts + rows, "{}", log.table.memory());
             for run in json.as_array().unwrap() {
                 prop_assert!(run["steps"].as_array().unwrap().len() <= SMALL.steps_per_run);
                 for step in run["steps"].as_array().unwrap() {
@@ -240,9 +249,11 @@ proptest! {
         let mut all: Vec<(String, usize)> = Vec::new();
         for (id, size) in kept {
             let id = id.to_string();
-            bodies.keep(&id, std::slice::from_ref(&id), vec![b'x'; size].into());
+            bodies.keep(&id, std::slice::from_ref(&id), &vec![id.as_bytes()[0]; size]);
             all.push((id, size));
-            prop_assert!(bodies.kept_bytes() <= limits.bytes);
+            let (kept_bytes, memory) = bodies.memory();
+            prop_assert!(kept_bytes <= limits.bytes);
+            prop_assert!(memory <= limits.bytes, "{memory}");
             let first = all.len().saturating_sub(limits.bodies);
             for event in 0..4_u8 {
                 let event = event.to_string();
@@ -255,6 +266,8 @@ proptest! {
                     })
                     .collect();
                 let found = bodies.of(&event).into_iter();
+                let is_own = |body: &Bytes| body.iter().all(|byte| *byte == event.as_bytes()[0]);
+                let found = found.inspect(|kept| assert!(kept.body.as_ref().is_none_or(is_own)));
                 let found: Vec<Option<usize>> = found.map(|kept| kept.body.map(|body| body.len())).collect();
                 prop_assert_eq!(found, expected);
             }
@@ -295,6 +308,77 @@ fn nothing_is_encoded_while_no_page_asks() {
     assert_eq!((log.last(), log.resume("00112233445566ff-1")), (2, Some(1)));
     assert_eq!(log.resume("00112233445566ff-3"), None);
     assert_eq!(log.resume("ff112233445566ff-1"), None);
+}
+
+#[test]
+fn a_run_takes_some_kilobytes_however_many_have_left() {
+    let mut table = Table::new(LIMITS);
+    let outcome = Outcome {
+        exit_code: Some(0),
+        reason: "Completed".into(),
+    };
+    let mut most = 0;
+    for number in 0..5 * LIMITS.runs {
+        let uid: Arc<str> = format!("{number:08x}-1401-47ee-a1c4-6e89fbe6dda0").into();
+        let containers: Vec<Arc<str>> = vec![
+            "step-build".into(),
+            "step-test".into(),
+            "step-deploy".into(),
+        ];
+        table.add_pod(&PodSteps {
+            run_uid: uid.clone(),
+            namespace: "ci".into(),
+            task_run: format!("build-{number}").into(),
+            pipeline_run: Some(format!("main-{number}").into()),
+            pipeline_run_uid: Some(uid.clone()),
+            pipeline_task: Some("build".into()),
+            attempt: 0,
+            pod_uid: uid.clone(),
+            pod_name: format!("build-{number}-pod").into(),
+            containers: containers.clone(),
+        });
+        for (index, container) in (0..).zip(&containers) {
+            for kind in [Kind::Started, Kind::Succeeded(outcome.clone())] {
+                let record = StepRecord {
+                    transition: Transition {
+                        run_uid: uid.clone(),
+                        pod_uid: Some(uid.clone()),
+                        pod_name: format!("build-{number}-pod").into(),
+                        pod_order: PodOrder::default(),
+                        container: container.clone(),
+                        index,
+                        attempt: 0,
+                        kind,
+                        at: Timestamp::UNIX_EPOCH,
+                        start: None,
+                        waits_from: None,
+                    },
+                    namespace: "ci".into(),
+                    task_run: format!("build-{number}").into(),
+                    api_version: "tekton.dev/v1".into(),
+                    pipeline_run: None,
+                    pipeline_run_uid: None,
+                    pipeline_task: None,
+                    labels: StringMap::default(),
+                    annotations: StringMap::default(),
+                    traceparent: None,
+                    spec: "{}".into(),
+                    spec_truncation: None,
+                    spec_omitted: Arc::default(),
+                    container: ContainerFacts::default(),
+                    pod_gone: false,
+                    pod_seen: true,
+                    pod_secrets: None,
+                    seen_at: Timestamp::UNIX_EPOCH,
+                };
+                let id = EventIdentity::new(&record, &EventConfig::default()).id;
+                table.apply(&record, &id);
+            }
+        }
+        most = most.max(table.memory() / table.sizes().0.max(LIMITS.runs / 4));
+    }
+    assert_eq!(table.sizes(), (LIMITS.runs, 3 * LIMITS.runs));
+    assert!(most <= 6 * 1024, "{most} bytes for each run");
 }
 
 #[test]
@@ -367,10 +451,9 @@ fn few_bodies_are_kept_while_nobody_looks() {
     drop(stream);
     assert_eq!(kept_of(200..240), 32);
     let minutes = |minutes: u64| Some(Duration::from_secs(60 * minutes));
-    let max = bodies::LIMITS.bytes;
-    assert_eq!(bodies::max_bytes(0, minutes(14)), max);
-    assert!(bodies::max_bytes(0, minutes(16)) < max);
-    assert_eq!(bodies::max_bytes(1, minutes(16)), max);
+    assert_eq!(bodies::limits(0, minutes(14)), bodies::LIMITS);
+    assert_eq!(bodies::limits(0, minutes(16)), bodies::UNWATCHED_LIMITS);
+    assert_eq!(bodies::limits(1, minutes(16)), bodies::LIMITS);
 }
 
 proptest! {
