@@ -41,6 +41,9 @@ impl Observation {
     }
 }
 
+/// Number of runs for which the table of runs always has room.
+const MIN_CAPACITY: usize = 64;
+
 /// Records which transitions of every live run were emitted, so that none is emitted twice.
 ///
 /// Memory: a few hundred bytes for each pod with steps that have not ended; only UID and name for
@@ -200,7 +203,7 @@ impl Ledger {
     /// Removes all state of a run, as if it had never been observed.
     pub fn forget(&mut self, uid: &str) {
         self.defer(uid);
-        self.runs.remove(uid);
+        self.remove(uid);
     }
 
     /// Evaluates one run, and returns the transitions that are due.
@@ -218,8 +221,16 @@ impl Ledger {
             run.wake = wake;
         }
         if run.is_forgettable() {
-            self.runs.remove(uid);
+            self.remove(uid);
         }
         transitions
+    }
+
+    /// Removes a run. After a burst, the table of runs returns to the size that it needs.
+    fn remove(&mut self, uid: &str) {
+        self.runs.remove(uid);
+        if self.runs.capacity() > 8 * self.runs.len().max(MIN_CAPACITY) {
+            self.runs.shrink_to(2 * self.runs.len());
+        }
     }
 }

@@ -86,6 +86,8 @@ pub(super) struct JournalIndex {
     mark_count: u64,
 }
 
+/// Number of runs for whose marks there is always room.
+const MIN_MARKED_RUNS: usize = 64;
 /// Assumed bytes of an event in a segment beside its body, and assumed bytes of a mark. Both exceed
 /// the real sizes; otherwise compaction would never end.
 const EVENT_OVERHEAD: u64 = 512;
@@ -203,6 +205,10 @@ impl JournalIndex {
             Entry::Forgotten { run } => {
                 let marks = self.marks.remove(&run).unwrap_or_default();
                 self.mark_count -= marks.len() as u64;
+                // After a burst, the table of marks returns to the size that it needs.
+                if self.marks.capacity() > 8 * self.marks.len().max(MIN_MARKED_RUNS) {
+                    self.marks.shrink_to(2 * self.marks.len());
+                }
             }
             Entry::Marks { run, marks } => {
                 for mark in marks {

@@ -6,15 +6,21 @@ use std::sync::Arc;
 
 /// Number of texts below which nothing is purged.
 const PURGE_MIN: usize = 4096;
+/// Number of released runs after which the texts are purged, if there are few texts.
+const PURGE_RELEASED_MIN: usize = 64;
+/// Number of texts for which one more run must be released: a purge looks at all texts.
+const TEXTS_PER_RELEASED: usize = 16;
 
-/// Returns the same `Arc` for the same text. Each time the number of texts has doubled, it purges
-/// the texts without another owner.
+/// Returns the same `Arc` for the same text. It purges the texts without another owner each time the
+/// number of texts has doubled, and each time enough runs were released.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     texts: HashSet<Arc<str>>,
     /// Bytes of all texts, including those without another owner.
     bytes: usize,
     purge_at: usize,
+    /// Runs that were released since the last purge.
+    released: usize,
 }
 
 impl Interner {
@@ -43,6 +49,15 @@ impl Interner {
         new
     }
 
+    /// Records that a run has dropped its texts. Otherwise the texts of a burst would stay until as many
+    /// texts come again.
+    pub(super) fn note_released_run(&mut self) {
+        self.released += 1;
+        if self.released >= PURGE_RELEASED_MIN.max(self.texts.len() / TEXTS_PER_RELEASED) {
+            self.purge();
+        }
+    }
+
     /// Returns the bytes of all texts, including those without another owner.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -53,6 +68,7 @@ impl Interner {
         self.texts.retain(|text| Arc::strong_count(text) > 1);
         self.texts.shrink_to(self.texts.len() * 2);
         self.purge_at = self.texts.len() * 2;
+        self.released = 0;
         self.bytes = self.texts.iter().map(|text| text.len()).sum();
     }
 }
@@ -82,5 +98,30 @@ mod tests {
         assert!(Arc::ptr_eq(&kept, &interner.text("kept")));
         interner.purge();
         assert_eq!(interner.bytes(), "kept".len());
+    }
+    #[test]
+    fn the_texts_of_a_burst_go_with_its_runs() {
+        const TEXTS_PER_RUN: usize = 10;
+        for runs in [1, 100, 1000, 5000] {
+            let mut interner = Interner::default();
+            let kept = interner.text("kept");
+            let text = |run: usize, text: usize| format!("text {text} of run {run}");
+            let mut held: Vec<Vec<Arc<str>>> = Vec::new();
+            for run in 0..runs {
+                let texts = (0..TEXTS_PER_RUN).map(|number| interner.text(&text(run, number)));
+                held.push(texts.collect());
+            }
+            assert_eq!(interner.texts.len(), runs * TEXTS_PER_RUN + 1);
+            while held.pop().is_some() {
+                interner.note_released_run();
+            }
+            let left = interner.texts.len();
+            assert!(
+                left <= PURGE_RELEASED_MIN * TEXTS_PER_RUN,
+                "{left} of {runs}"
+            );
+            assert!(interner.texts.capacity() <= 4 * left.max(PURGE_RELEASED_MIN));
+            assert!(Arc::ptr_eq(&kept, &interner.text("kept")));
+        }
     }
 }

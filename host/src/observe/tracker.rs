@@ -516,6 +516,7 @@ impl Tracker {
             for pod in facts.settle() {
                 self.pods.remove(&pod);
             }
+            self.texts.note_released_run();
             findings.push(Finding::Forgotten(uid));
         }
     }
@@ -565,8 +566,11 @@ impl Tracker {
         } else {
             None
         };
-        for uid in pods.into_iter().flatten() {
-            self.pods.remove(&uid);
+        if let Some(pods) = pods {
+            for uid in pods {
+                self.pods.remove(&uid);
+            }
+            self.texts.note_released_run();
         }
     }
 }
