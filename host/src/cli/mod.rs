@@ -19,7 +19,6 @@ mod outcome;
 mod output;
 mod plugin;
 mod program_name;
-mod program_text;
 mod record;
 mod recordings;
 mod redact;
@@ -30,6 +29,7 @@ mod signals;
 mod tap;
 mod timeline;
 mod top;
+mod unused_memory;
 mod version;
 
 use args::{Args, Command, LogFormat};

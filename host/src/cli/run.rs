@@ -6,8 +6,8 @@ use super::config_file::ConfigFile;
 use super::configuration::{all_mistakes, effective_config, named_sinks};
 use super::default_sink::default_sink;
 use super::outcome::{CommandError, CommandOutcome};
-use super::program_text;
 use super::signals::{SECOND_SIGNAL, stop_signals};
+use super::unused_memory;
 use futures::FutureExt as _;
 use std::time::Duration;
 use step_observer::app::{App, CarriedOver};
@@ -32,7 +32,7 @@ pub(super) async fn run(args: RunArgs, compiler: Compiler) -> Result<CommandOutc
             return Err(all_mistakes(file, error.into(), &compiler).await);
         }
     };
-    program_text::unmap_at_intervals();
+    unused_memory::return_at_intervals();
     let (stopped, aborted) = (stop_signals(1).shared(), stop_signals(2));
     let mut aborted = std::pin::pin!(aborted);
     let standby = app.standby();
