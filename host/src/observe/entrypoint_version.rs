@@ -42,7 +42,7 @@ impl SlimTaskRun {
 }
 
 /// Returns the version in the tag of an image of the entrypoint, such as
-/// `ghcr.io/tektoncd/pipeline/entrypoint-bff0a22da108bc2f16c818c97641a296:v0.44.4@sha256:…`.
+/// `registry.example/tekton/entrypoint-bff0a22da108bc2f16c818c97641a296:v0.44.4@sha256:…`.
 fn version_of_image(image: &str) -> Option<(u32, u32)> {
     let named = image.split_once('@').map_or(image, |(named, _)| named);
     let (_, last) = named.rsplit_once('/')?;
@@ -93,7 +93,7 @@ mod tests {
     fn the_tag_of_an_image_is_read_beside_port_and_digest() {
         for (image, expected) in [
             (
-                "ghcr.io/tektoncd/pipeline/entrypoint-bff0a22d:v0.44.4",
+                "registry.example/tekton/entrypoint-bff0a22d:v0.44.4",
                 Some((0, 44)),
             ),
             (
@@ -103,7 +103,7 @@ mod tests {
             ("mirror.example:5000/tekton/entrypoint@sha256:ee6c", None),
             ("mirror.example:5000/tekton/entrypoint", None),
             ("localhost/tekton/entrypoint:dev", None),
-            ("docker.io/library/busybox:v0.1.0", None),
+            ("registry.example/busybox:v0.1.0", None),
             ("", None),
         ] {
             assert_eq!(version_of_image(image), expected, "{image}");
