@@ -140,7 +140,8 @@ fn write(folder: &Path, release: &Release) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Runs the program, under an emulator if it is for another processor: it starts, checks a configuration, and loads a plugin.
+/// Runs the program, under an emulator if it is for another processor: it starts, checks a configuration, and compiles, loads and runs
+/// plugins.
 fn smoke_test(arch: Arch, program: &Path, version: &str) -> Result<(), Problem> {
     step(&format!("trying the program for {}", arch.platform()));
     let told = output(arch.runner(program)?.arg("-V"))?;
@@ -154,9 +155,15 @@ fn smoke_test(arch: Arch, program: &Path, version: &str) -> Result<(), Problem> 
     }
     let config = root().join("deploy/base/config.yaml");
     let config = config.display().to_string();
+    let [filter, redact] = ["filter-events", "redact-secrets"].map(|plugin| {
+        let cases = root().join("plugins").join(plugin).join("cases");
+        (format!("bundled:{plugin}"), cases.display().to_string())
+    });
     for args in [
         &["config", "check", &config][..],
-        &["plugin", "inspect", "bundled:redact-secrets"],
+        &["plugin", "inspect", &redact.0],
+        &["plugin", "test", &filter.0, "--cases", &filter.1],
+        &["plugin", "test", &redact.0, "--cases", &redact.1],
     ] {
         run(arch.runner(program)?.args(args).stdout(Stdio::null()))?;
     }
