@@ -3,7 +3,7 @@
 use super::arguments::Args;
 use super::files::{SUMS, differences};
 use super::{EPOCH, prepare};
-use crate::run::{Problem, root, run, step, target_dir};
+use crate::run::{Problem, output, root, run, step, target_dir};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,6 +15,7 @@ const FOLDERS: [&str; 2] = ["a", "a-folder-whose-name-has-another-length"];
 pub(super) fn twice(args: &Args, epoch: &str) -> Result<(), Problem> {
     let folder = target_dir().join("release-check");
     let second = folder.join("second");
+    let commit = head(root())?;
     for (name, out) in FOLDERS.into_iter().zip([&args.out, &second]) {
         let build = folder.join(name);
         remove(&build)?;
@@ -25,7 +26,7 @@ pub(super) fn twice(args: &Args, epoch: &str) -> Result<(), Problem> {
         let sources = build.join("source");
         prepare(&sources)?;
         step(&format!("building in {}", sources.display()));
-        extract(&sources)?;
+        extract(root(), &commit, &sources)?;
         let mut build_again = again(args, &sources, out);
         if *out == second {
             // The steps that follow are for the first.
@@ -50,11 +51,18 @@ pub(super) fn twice(args: &Args, epoch: &str) -> Result<(), Problem> {
     }
 }
 
-/// Writes the files of the commit.
-fn extract(folder: &Path) -> Result<(), Problem> {
+/// Returns the name of the commit. It is asked for once: a commit that is made during the builds changes nothing.
+fn head(repository: &Path) -> Result<String, Problem> {
+    let mut git = Command::new("git");
+    let told = output(git.current_dir(repository).args(["rev-parse", "HEAD"]))?;
+    Ok(told.trim().to_owned())
+}
+
+/// Writes the files of a commit of a repository.
+fn extract(repository: &Path, commit: &str, folder: &Path) -> Result<(), Problem> {
     let mut git = Command::new("git")
-        .current_dir(root())
-        .args(["archive", "--format=tar", "HEAD"])
+        .current_dir(repository)
+        .args(["archive", "--format=tar", commit])
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| Problem(format!("failed to start git: {error}")))?;
@@ -66,7 +74,7 @@ fn extract(folder: &Path) -> Result<(), Problem> {
     run(&mut tar)?;
     match git.wait() {
         Ok(status) if status.success() => Ok(()),
-        _ => Err(Problem("`git archive HEAD` failed".to_owned())),
+        _ => Err(Problem(format!("`git archive {commit}` failed"))),
     }
 }
 
@@ -99,5 +107,42 @@ fn remove(folder: &Path) -> Result<(), Problem> {
             Err(Problem(format!("{}: {error}", folder.display())))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_is_made_during_the_builds_changes_nothing() {
+        let place = std::env::temp_dir().join(format!("release-head-{}", std::process::id()));
+        let (repository, sources) = (place.join("repository"), place.join("sources"));
+        fs::create_dir_all(&repository).unwrap();
+        fs::create_dir_all(&sources).unwrap();
+        let git = |args: &[&str]| {
+            let mut git = Command::new("git");
+            let name = [
+                "-c",
+                "user.name=tests",
+                "-c",
+                "user.email=tests@example.com",
+            ];
+            git.current_dir(&repository).args(name).args(args);
+            assert!(output(&mut git).is_ok(), "{args:?}");
+        };
+        let commit_as = |text: &str| {
+            fs::write(repository.join("file"), text).unwrap();
+            git(&["add", "file"]);
+            git(&["commit", "--quiet", "--message", text]);
+        };
+        git(&["init", "--quiet"]);
+        commit_as("before");
+        let commit = head(&repository).ok().unwrap();
+        commit_as("after");
+        assert!(extract(&repository, &commit, &sources).is_ok());
+        let extracted = fs::read_to_string(sources.join("file")).unwrap();
+        fs::remove_dir_all(&place).unwrap();
+        assert_eq!(extracted, "before");
     }
 }
