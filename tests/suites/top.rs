@@ -143,18 +143,14 @@ async fn it_reconnects_to_an_observer_that_comes_back() {
 
 #[tokio::test]
 async fn an_error_is_an_ordinary_line() {
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let url = format!("http://{free}");
-    let top = TerminalSession::start(&["top", "--observer", &url], &[], SIZE);
+    // Nobody listens there. A free port could be taken by another test meanwhile.
+    let url = "http://127.0.0.1:1";
+    let top = TerminalSession::start(&["top", "--observer", url], &[], SIZE);
     let (status, text) = top.ended().await;
     assert_eq!(status.code(), Some(1));
     assert!(text.contains("error: no observer answers at"), "{text}");
     let output = Program::new()
-        .args(["top", "--observer", &url])
+        .args(["top", "--observer", url])
         .stdin(Stdio::null())
         .output()
         .await
