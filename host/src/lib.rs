@@ -4,6 +4,7 @@ pub mod admin;
 pub mod allocator;
 pub mod app;
 pub mod bounded;
+mod bounded_file;
 mod clock;
 pub mod config;
 pub mod control;

@@ -90,6 +90,33 @@ pub struct StepRecord {
     pub seen_at: Timestamp,
 }
 
+#[cfg(test)]
+impl StepRecord {
+    /// Makes a record of a transition, about a run without a pipeline of which nothing else is known.
+    pub(crate) fn of(transition: Transition) -> Self {
+        Self {
+            seen_at: transition.at,
+            transition,
+            namespace: "shop".into(),
+            task_run: "run".into(),
+            api_version: "tekton.dev/v1".into(),
+            pipeline_run: None,
+            pipeline_run_uid: None,
+            pipeline_task: None,
+            labels: StringMap::default(),
+            annotations: StringMap::default(),
+            traceparent: None,
+            spec: "{}".into(),
+            spec_truncation: None,
+            spec_omitted: Arc::default(),
+            container: ContainerFacts::default(),
+            pod_gone: false,
+            pod_seen: true,
+            pod_secrets: None,
+        }
+    }
+}
+
 /// The steps of a Pod that has just been seen, for the live page. None of them has ended.
 #[derive(Clone, Debug)]
 pub struct PodSteps {

@@ -144,8 +144,8 @@ pub struct Asked {
 /// A server that answers as a function says. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct ScriptedRegistry {
-    /// Port on 127.0.0.1.
-    pub port: u16,
+    /// Host and port.
+    pub address: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     _server: JoinSet<()>,
 }
@@ -156,7 +156,7 @@ impl ScriptedRegistry {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
             .await
             .unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let address = listener.local_addr().unwrap().to_string();
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
         let (kept, answer) = (asked.clone(), Arc::new(answer));
         let router = Router::new().fallback(move |request: Request| {
@@ -173,7 +173,7 @@ impl ScriptedRegistry {
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
-            port,
+            address,
             asked,
             _server: server,
         }

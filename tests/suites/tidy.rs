@@ -21,11 +21,12 @@ fn room(file: &Path) -> String {
 }
 
 /// Rooms that each room may use. Only `app`, and the command line above it, may use all.
-const ROOMS: [(&str, &[&str]); 36] = [
+const ROOMS: [(&str, &[&str]); 37] = [
     ("allocator", &[]),
     ("file_permissions", &[]),
     ("step", &["known_secrets"]),
     ("bounded", &[]),
+    ("bounded_file", &[]),
     ("clock", &[]),
     ("truncate", &[]),
     ("fair", &["clock", "locked", "metrics"]),
@@ -46,7 +47,7 @@ const ROOMS: [(&str, &[&str]); 36] = [
     ("page", &["event", "locked", "step"]),
     ("http", &[]),
     ("observer_client", &["clock", "http"]),
-    ("oci", &["http"]),
+    ("oci", &["bounded_file", "http"]),
     ("trace", &["history", "http"]),
     (
         "known_secrets",
@@ -75,6 +76,7 @@ const ROOMS: [(&str, &[&str]); 36] = [
             "allocator",
             "file_permissions",
             "bounded",
+            "bounded_file",
             "event",
             "locked",
             "metrics",

@@ -24,7 +24,7 @@ mod track;
 
 pub use check::{CheckScope, check};
 pub use error::AppError;
-pub use plugins::{load_plugin, read_plugin};
+pub use plugins::{load_module, load_plugin, read_plugin};
 pub use reload::CarriedOver;
 pub use source::Source;
 

@@ -93,15 +93,44 @@ pub async fn load_plugin(
     config: &PluginConfig,
     trust: &Arc<TrustConfig>,
 ) -> Result<Arc<Plugin>, ChainError> {
-    let (engine, config, trust) = (engine.clone(), config.clone(), trust.clone());
-    let loading = tokio::task::spawn_blocking(move || {
+    let (config, trust) = (config.clone(), trust.clone());
+    load_on_a_thread(engine, move || {
         let settings = config.resolve();
         let settings = settings.map_err(|source| ChainError {
             name: config.name.clone(),
             source,
         })?;
-        load_one(&engine, &spec(&config, settings, &trust))
-    });
+        Ok(spec(&config, settings, &trust))
+    })
+    .await
+}
+
+/// Loads a plugin that is in memory as the observer would with these settings.
+///
+/// # Errors
+///
+/// The plugin cannot be loaded.
+pub async fn load_module(
+    engine: &PluginEngine,
+    name: String,
+    module: Vec<u8>,
+    settings: PluginSettings,
+) -> Result<Arc<Plugin>, ChainError> {
+    load_on_a_thread(engine, move || {
+        Ok(PluginSpec {
+            settings,
+            ..PluginSpec::new(name, PluginSource::bytes(module))
+        })
+    })
+    .await
+}
+
+async fn load_on_a_thread(
+    engine: &PluginEngine,
+    spec: impl FnOnce() -> Result<PluginSpec, ChainError> + Send + 'static,
+) -> Result<Arc<Plugin>, ChainError> {
+    let engine = engine.clone();
+    let loading = tokio::task::spawn_blocking(move || load_one(&engine, &spec()?));
     match loading.await {
         Ok(loaded) => loaded.map(Arc::new),
         Err(error) => std::panic::resume_unwind(error.into_panic()),

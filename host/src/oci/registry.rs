@@ -2,6 +2,7 @@
 
 use super::error::OciError;
 use super::request::Request;
+use crate::bounded_file;
 use crate::http::{
     ClientOptions, ExtraRoots, HttpClient, HttpResponse, HttpUrl, ProxyUse, RequestBody, TlsConfig,
     TlsFiles,
@@ -9,7 +10,7 @@ use crate::http::{
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use step_observer_oci::{
     About, Access, Artifact, Challenge, Credential, Digest, MANIFEST_TYPES, MAX_MANIFEST_BYTES,
@@ -394,10 +395,15 @@ impl Registry {
             false => path.clone(),
         };
         let shown = || path.display().to_string();
-        let config = read_bounded(&path).map_err(|source| OciError::CredentialsFile {
+        let unreadable = |source| OciError::CredentialsFile {
             path: shown(),
             source,
-        })?;
+        };
+        let config = bounded_file::read(&path, MAX_CREDENTIALS_BYTES).map_err(unreadable)?;
+        if config.len() as u64 > MAX_CREDENTIALS_BYTES {
+            let problem = format!("it has more than {MAX_CREDENTIALS_BYTES} bytes");
+            return Err(unreadable(std::io::Error::other(problem)));
+        }
         find_credential(&config, &self.reference).map_err(|source| OciError::Credentials {
             path: shown(),
             source,
@@ -421,16 +427,4 @@ impl Registry {
             reason,
         })
     }
-}
-
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    // A pipe or a device would block the reader.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path)?;
-    file.take(MAX_CREDENTIALS_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

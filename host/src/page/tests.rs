@@ -3,7 +3,6 @@ use super::run::Run;
 use super::stream_log::{LogLimits, StreamLog};
 use super::table::{LIMITS, Table, TableLimits};
 use super::*;
-use crate::step::{ContainerFacts, StringMap};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -70,13 +69,9 @@ prop_compose! {
             kind, at, start: start.map(|at| Start { at, source }), waits_from,
         };
         StepRecord {
-            transition, namespace, task_run,
-            api_version: "tekton.dev/v1".into(),
+            namespace, task_run,
             pipeline_run: pipeline.0, pipeline_run_uid: pipeline.1, pipeline_task: pipeline.2,
-            labels: StringMap::default(), annotations: StringMap::default(), traceparent: None,
-            spec: "{}".into(), spec_truncation: None, spec_omitted: Arc::default(),
-            container: ContainerFacts::default(), pod_gone: false, pod_seen: true,
-            pod_secrets: None, seen_at: at,
+            ..StepRecord::of(transition)
         }
     }
 }
@@ -340,7 +335,9 @@ fn a_run_takes_some_kilobytes_however_many_have_left() {
         for (index, container) in (0..).zip(&containers) {
             for kind in [Kind::Started, Kind::Succeeded(outcome.clone())] {
                 let record = StepRecord {
-                    transition: Transition {
+                    namespace: "ci".into(),
+                    task_run: format!("build-{number}").into(),
+                    ..StepRecord::of(Transition {
                         run_uid: uid.clone(),
                         pod_uid: Some(uid.clone()),
                         pod_name: format!("build-{number}-pod").into(),
@@ -352,24 +349,7 @@ fn a_run_takes_some_kilobytes_however_many_have_left() {
                         at: Timestamp::UNIX_EPOCH,
                         start: None,
                         waits_from: None,
-                    },
-                    namespace: "ci".into(),
-                    task_run: format!("build-{number}").into(),
-                    api_version: "tekton.dev/v1".into(),
-                    pipeline_run: None,
-                    pipeline_run_uid: None,
-                    pipeline_task: None,
-                    labels: StringMap::default(),
-                    annotations: StringMap::default(),
-                    traceparent: None,
-                    spec: "{}".into(),
-                    spec_truncation: None,
-                    spec_omitted: Arc::default(),
-                    container: ContainerFacts::default(),
-                    pod_gone: false,
-                    pod_seen: true,
-                    pod_secrets: None,
-                    seen_at: Timestamp::UNIX_EPOCH,
+                    })
                 };
                 let id = EventIdentity::new(&record, &EventConfig::default()).id;
                 table.apply(&record, &id);

@@ -4,12 +4,19 @@
 use super::tekton::{DynamicUrl, TektonConfig};
 use super::{Attempt, PauseGate, SinkError, defaults};
 use crate::event::Encoded;
+use crate::http::TlsConfig;
 use std::fmt;
 use std::time::Duration;
 
 /// Problem of a setting: its path below the wire's settings, such as `tls.caFile`, and the reason
 /// why the setting cannot be used.
 pub(crate) type SettingProblem = (String, SinkError);
+
+/// Returns what is wrong with the settings of TLS.
+pub(super) fn tls_problem(tls: Option<&TlsConfig>) -> Option<SettingProblem> {
+    let problem = tls?.check().err()?;
+    Some(("tls".to_owned(), problem.into()))
+}
 
 /// Function that starts to follow the sink in Tekton's configuration, and returns its URL, which is
 /// updated at every change.

@@ -1,5 +1,4 @@
 use super::*;
-use crate::step::{ContainerFacts, StringMap};
 use step_observer_core::{Outcome, PodOrder, Start, StartSource, Transition};
 
 /// Returns the end of a step that failed two seconds after its start, and waited for one second.
@@ -10,7 +9,8 @@ fn failed() -> StepRecord {
         reason: "Error".into(),
     };
     StepRecord {
-        transition: Transition {
+        seen_at: second(104),
+        ..StepRecord::of(Transition {
             run_uid: "run".into(),
             pod_uid: Some("pod".into()),
             pod_name: "run-pod".into(),
@@ -25,24 +25,7 @@ fn failed() -> StepRecord {
                 source: StartSource::Entrypoint,
             }),
             waits_from: Some(second(100)),
-        },
-        namespace: "shop".into(),
-        task_run: "run".into(),
-        api_version: "tekton.dev/v1".into(),
-        pipeline_run: None,
-        pipeline_run_uid: None,
-        pipeline_task: None,
-        labels: StringMap::default(),
-        annotations: StringMap::default(),
-        traceparent: None,
-        spec: "{}".into(),
-        spec_truncation: None,
-        spec_omitted: Arc::default(),
-        container: ContainerFacts::default(),
-        pod_gone: false,
-        pod_seen: true,
-        pod_secrets: None,
-        seen_at: second(104),
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `plugin inspect`: describes a plugin.
 
-use super::registry::fetch;
+use super::registry::{fetch, name_of};
 use super::target::{engine, load, load_bytes, target_config};
 use crate::cli::args::plugin::{InspectArgs, PluginTarget};
 use crate::cli::args::values::Inspected;
@@ -33,7 +33,7 @@ pub(super) async fn inspect(args: InspectArgs) -> Result<CommandOutcome, Command
         Inspected::Registry(reference) => {
             let Pulled { manifest, module } = fetch(&reference, registry).await?;
             let found = Inspection::parse(&module)?;
-            let loaded = load_bytes(&engine()?, module, settings).await;
+            let loaded = load_bytes(&engine()?, name_of(&reference), module, settings).await;
             (found, loaded, Some(reference.pinned(manifest)))
         }
     };

@@ -46,11 +46,7 @@ pub(super) async fn push(args: PushArgs) -> Result<CommandOutcome, CommandError>
     print_progress(&format!("pushing {} bytes to {reference}", module.len()));
     let pushed = Registry::new(reference.clone(), access(registry))?;
     let digest = pushed.push(module, &about).await?;
-    let pinned = reference.pinned(digest);
-    match json {
-        true => print_json(&pinned, &found.sha256),
-        false => print_line(&format!("{pinned}\nsha256 of the module: {}", found.sha256)),
-    }
+    print(&reference.pinned(digest), &found.sha256, json);
     Ok(CommandOutcome::Complete)
 }
 
@@ -61,16 +57,12 @@ pub(super) async fn pull(args: PullArgs) -> Result<CommandOutcome, CommandError>
         registry,
         json,
     } = args;
-    let out = out.unwrap_or_else(|| default_file(&reference).into());
+    let out = out.unwrap_or_else(|| format!("{}.wasm", name_of(&reference)).into());
     let Pulled { manifest, module } = fetch(&reference, registry).await?;
     let found = Inspection::parse(&module)?;
     write_new(&out, &module)?;
-    let pinned = reference.pinned(manifest);
     print_progress(&format!("{}: {} bytes", out.display(), module.len()));
-    match json {
-        true => print_json(&pinned, &found.sha256),
-        false => print_line(&format!("{pinned}\nsha256 of the module: {}", found.sha256)),
-    }
+    print(&reference.pinned(manifest), &found.sha256, json);
     Ok(CommandOutcome::Complete)
 }
 
@@ -104,7 +96,12 @@ fn access(args: RegistryArgs) -> RegistryAccess {
     }
 }
 
-fn print_json(reference: &Reference, module: &str) {
+/// Prints the name of an artifact with its digest, and the SHA-256 of its module.
+fn print(reference: &Reference, module: &str, json: bool) {
+    if !json {
+        print_line(&format!("{reference}\nsha256 of the module: {module}"));
+        return;
+    }
     let digest = reference.digest().map(|digest| digest.to_string());
     let text =
         json!({"reference": reference.to_string(), "digest": digest, "moduleSha256": module});
@@ -122,9 +119,10 @@ fn file_name(plugin: &PluginConfig) -> String {
     }
 }
 
-fn default_file(reference: &Reference) -> String {
+/// Returns the last part of the repository, which names the plugin.
+pub(super) fn name_of(reference: &Reference) -> String {
     let name = reference.repository().rsplit('/').next();
-    format!("{}.wasm", name.unwrap_or_default())
+    name.unwrap_or_default().to_owned()
 }
 
 fn write_new(path: &Path, content: &[u8]) -> Result<(), CommandError> {

@@ -4,11 +4,11 @@ use crate::cli::args::plugin::PluginTarget;
 use crate::cli::outcome::CommandError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use step_observer::app::load_plugin;
+use step_observer::app::{load_module, load_plugin};
+use step_observer::plugin::PluginSettings;
 use step_observer::plugin::dropin::PluginManifest;
 use step_observer::plugin::{Chain, Plugin, PluginEngine, TrustConfig};
 use step_observer::plugin::{PluginConfig, PluginFrom};
-use step_observer::plugin::{PluginSettings, PluginSource, PluginSpec};
 
 /// Applies the given `plugin.yaml`, else the one beside the module.
 pub(super) fn target_config(target: PluginTarget) -> Result<PluginConfig, CommandError> {
@@ -32,15 +32,13 @@ fn read_manifest(path: &Path) -> Result<PluginManifest, CommandError> {
 /// Loads a plugin from memory, with the given `plugin.yaml`.
 pub(super) async fn load_bytes(
     engine: &PluginEngine,
+    name: String,
     module: Vec<u8>,
     settings: Option<PathBuf>,
 ) -> Result<Arc<Plugin>, CommandError> {
     let manifest = settings.map(|path| read_manifest(&path)).transpose()?;
-    let mut spec = PluginSpec::new("plugin", PluginSource::bytes(module));
-    spec.settings = manifest.map_or_else(PluginSettings::default, PluginSettings::from);
-    let engine = engine.clone();
-    let loading = tokio::task::spawn_blocking(move || Plugin::load(&engine, &spec));
-    Ok(loading.await?.map(Arc::new)?)
+    let settings = manifest.map_or_else(PluginSettings::default, PluginSettings::from);
+    Ok(load_module(engine, name, module, settings).await?)
 }
 
 /// Applies a `plugin.yaml`, except its configuration if the command line has one.

@@ -3,9 +3,10 @@
 
 use super::catalog::SourceChange;
 use super::package::{Origin, PackageFiles, is_module, is_package_file, module_stem};
+use crate::bounded_file;
 use crate::plugin::load::{MAX_FILE_BYTES, SIGNATURE_SUFFIX};
 use std::collections::BTreeMap;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -174,20 +175,9 @@ fn stamp(paths: &FilePaths) -> Stamp {
 fn read_files(paths: &FilePaths) -> Result<PackageFiles, String> {
     let mut read_files = PackageFiles::new();
     for (name, path) in paths {
-        let read = || {
-            // A pipe or a device would block the reader.
-            if !std::fs::metadata(path)?.is_file() {
-                return Err(io::Error::other("it is no regular file"));
-            }
-            let mut bytes = Vec::new();
-            // Reads one byte more than allowed, so that the loader detects and reports a file that
-            // is too large.
-            std::fs::File::open(path)?
-                .take(MAX_FILE_BYTES + 1)
-                .read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|error| format!("{}: {error}", path.display()))?;
+        // The loader detects and reports a file that is too large.
+        let bytes = bounded_file::read(path, MAX_FILE_BYTES);
+        let bytes = bytes.map_err(|error| format!("{}: {error}", path.display()))?;
         read_files.insert(name.clone(), bytes);
     }
     Ok(read_files)

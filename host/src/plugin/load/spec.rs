@@ -4,6 +4,7 @@ use super::error::LoadError;
 use super::module::MAX_FILE_BYTES;
 use super::settings::PluginSettings;
 use super::trust::TrustConfig;
+use crate::bounded_file;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -105,16 +106,7 @@ impl PluginSpec {
 
 /// Reads a whole file of at most `max` bytes.
 pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>, LoadError> {
-    use std::io::Read as _;
-    // A pipe or a device would block the reader.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is no regular file").into());
-    }
-    // Does not rely on the size in the metadata, because the file may grow before it is read.
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?
-        .take(max + 1)
-        .read_to_end(&mut bytes)?;
+    let bytes = bounded_file::read(path, max)?;
     if bytes.len() as u64 > max {
         return Err(LoadError::TooLarge(max));
     }

@@ -12,7 +12,7 @@ mod webhook_validation;
 pub use config::{BatchConfig, Compression, Handshake, HttpConfig, HttpMode, Signing};
 
 use super::batcher::{BatchLimits, Batcher};
-use super::wire::{SettingProblem, SinkContext, Wire};
+use super::wire::{SettingProblem, SinkContext, Wire, tls_problem};
 use super::{
     Attempt, DeliveryFailure, PauseGate, RetryAction, SinkError, after_status, defaults,
     reject_unencodable,
@@ -302,9 +302,7 @@ impl HttpConfig {
         }
         let headers = headers::problems(self).into_iter();
         problems.extend(headers.map(|(path, problem)| (path, problem.into())));
-        if let Some(Err(problem)) = self.tls.as_deref().map(|tls| tls.check()) {
-            problems.push(("tls".to_owned(), problem.into()));
-        }
+        problems.extend(tls_problem(self.tls.as_deref()));
         problems.extend(extension_problems(&self.extensions));
         problems
     }

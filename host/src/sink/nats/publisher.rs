@@ -2,7 +2,7 @@
 
 use super::super::not_built::OptionalSettings;
 use super::super::shared_connection::SharedConnection;
-use super::super::wire::{SettingProblem, SinkContext, Wire};
+use super::super::wire::{SettingProblem, SinkContext, Wire, tls_problem};
 use super::super::{Attempt, SinkError, reject_unencodable};
 use super::config::NatsConfig;
 use super::connection::{self, Connection};
@@ -35,10 +35,7 @@ impl Wire for Nats {
     const SILENCED_CRATES: &'static [&'static str] = &["async_nats"];
 
     fn problems(config: &NatsConfig) -> Vec<SettingProblem> {
-        let tls = config.tls.as_deref().map(|tls| tls.check());
-        let refused = tls.and_then(Result::err).into_iter();
-        let problems = refused.map(|problem| ("tls".to_owned(), problem.into()));
-        problems.collect()
+        tls_problem(config.tls.as_deref()).into_iter().collect()
     }
 
     fn check_files(config: &NatsConfig) -> Result<(), SinkError> {
