@@ -15,6 +15,8 @@ struct Seen {
     parser: vt100::Parser,
     /// Everything that the program wrote.
     bytes: Vec<u8>,
+    /// Whether no program has the terminal open any longer, and all of its bytes are read.
+    ended: bool,
 }
 
 /// A program in a pseudo terminal. Its process is killed when this value is dropped.
@@ -87,6 +89,7 @@ impl TerminalSession {
             Mutex::new(Seen {
                 parser: vt100::Parser::new(rows, columns, 0),
                 bytes: Vec::new(),
+                ended: false,
             }),
             Condvar::new(),
         ));
@@ -138,12 +141,16 @@ impl TerminalSession {
         &self,
         condition: impl Fn(&vt100::Screen) -> bool + Send + 'static,
     ) -> String {
+        self.until_seen(move |seen| condition(seen.parser.screen()))
+            .await
+    }
+
+    async fn until_seen(&self, condition: impl Fn(&Seen) -> bool + Send + 'static) -> String {
         let seen = self.seen.clone();
         let waiting = tokio::task::spawn_blocking(move || {
             let (lock, changed) = &*seen;
             let seen = lock.lock().unwrap();
-            let waited =
-                changed.wait_timeout_while(seen, PATIENCE, |seen| !condition(seen.parser.screen()));
+            let waited = changed.wait_timeout_while(seen, PATIENCE, |seen| !condition(seen));
             let (seen, timeout) = waited.unwrap();
             let text = seen.parser.screen().contents();
             assert!(!timeout.timed_out(), "the screen shows:\n{text}");
@@ -167,10 +174,12 @@ impl TerminalSession {
     pub async fn ended(mut self) -> (ExitStatus, String) {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = status.expect("an end in time").unwrap();
-        self.until(|screen| !screen.alternate_screen() && !screen.hide_cursor())
-            .await;
+        let text = self.until_seen(|seen| seen.ended).await;
+        let seen = self.seen.0.lock().unwrap();
+        let screen = seen.parser.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor());
+        drop(seen);
         assert_eq!(self.modes(), self.modes_before, "the modes of the terminal");
-        let text = self.seen.0.lock().unwrap().parser.screen().contents();
         (status, text)
     }
 
@@ -211,6 +220,8 @@ fn read(mut master: File, seen: &(Mutex<Seen>, Condvar)) {
         drop(seen_now);
         seen.1.notify_all();
     }
+    seen.0.lock().unwrap().ended = true;
+    seen.1.notify_all();
 }
 
 /// Runs `stty` on a terminal.

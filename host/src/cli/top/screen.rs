@@ -92,8 +92,9 @@ fn give_back() -> io::Result<()> {
     if !IS_ENTERED.swap(false, Ordering::SeqCst) {
         return Ok(());
     }
-    let shown = execute!(stdout(), Show, LeaveAlternateScreen);
-    disable_raw_mode().and(shown)
+    // The modes come first: when the ordinary screen is seen, the terminal is as it was.
+    let cooked = disable_raw_mode();
+    execute!(stdout(), Show, LeaveAlternateScreen).and(cooked)
 }
 
 /// Restores the terminal before a panic of any thread is reported, so that its message is readable.
