@@ -25,7 +25,7 @@ use tracing::{debug, warn};
 const MAX_LOAD_TIME: Duration = Duration::from_secs(300);
 /// Interval between checks of the child's memory.
 const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(20);
-/// Nice value of the compiler: events have priority.
+/// Nice value of the compiler while events are handled.
 const COMPILER_NICENESS: i32 = 19;
 /// Bound of the child's data segment in bytes. Python needs 600 MiB.
 const MAX_CHILD_DATA_BYTES: u64 = 4 * 1024 * 1024 * 1024;
@@ -58,7 +58,7 @@ pub(crate) fn compile(engine: &PluginEngine, spec: &PluginSpec) -> Result<Load, 
     let (done, result) = mpsc::sync_channel(1);
     let (engine, spec) = (engine.clone(), spec.clone());
     let work = move || {
-        lower_priority();
+        set_priority(&engine);
         let loads = engine.loads.clone();
         let mut loads = loads.lock();
         begin.send(()).ok();
@@ -155,10 +155,13 @@ fn reserve(engine: &PluginEngine, bytes: usize) -> Result<CodeMemory, LoadError>
     reserved.ok_or(LoadError::CodeTooLarge { room })
 }
 
-/// Lowers the priority of this thread. If the system refuses this, events are slower while a plugin
-/// is loaded.
-fn lower_priority() {
-    rustix::process::setpriority_process(Some(rustix::thread::gettid()), COMPILER_NICENESS).ok();
+/// Lowers the priority of this thread, and so of the child that it starts, if events have priority. If the system
+/// refuses this, events are slower while a plugin is loaded.
+fn set_priority(engine: &PluginEngine) {
+    if engine.puts_events_first() {
+        rustix::process::setpriority_process(Some(rustix::thread::gettid()), COMPILER_NICENESS)
+            .ok();
+    }
 }
 
 /// Limits of a child.
@@ -336,7 +339,6 @@ pub fn compile_for_parent(input: impl Read, output: impl Write) -> io::Result<()
 
 /// Restricts this process. A limit that the system refuses is skipped.
 fn confine() {
-    lower_priority();
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).ok();
     // Disables core dumps, because the process holds a configuration that may contain secrets.
     set_limit(Resource::Core, 0);
@@ -402,5 +404,28 @@ fn read_bytes(input: impl Read, length: u64) -> io::Result<Vec<u8>> {
     match part.len() as u64 == length {
         true => Ok(part),
         false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn niceness(engine: PluginEngine) -> i32 {
+        let thread = std::thread::spawn(move || {
+            set_priority(&engine);
+            rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap()
+        });
+        thread.join().unwrap()
+    }
+
+    #[test]
+    fn a_compiler_yields_to_events_only_when_there_are_events() {
+        let engine = PluginEngine::new().unwrap();
+        let of_a_reload = engine.clone();
+        let own = niceness(engine.clone());
+        assert!(own < COMPILER_NICENESS);
+        engine.put_events_first();
+        assert_eq!(niceness(of_a_reload), COMPILER_NICENESS);
     }
 }

@@ -12,6 +12,7 @@ use super::wasi;
 use crate::locked::Locked;
 use crate::plugin::compiler::Compiler;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
@@ -55,6 +56,8 @@ pub struct PluginEngine {
     pub(crate) budget: MemoryBudget,
     /// Bound of the resident memory of a compiler process in bytes, `None` without a bound.
     pub(crate) compiler_memory: Option<u64>,
+    /// Whether a compiler works at a low priority.
+    events_first: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for PluginEngine {
@@ -96,7 +99,19 @@ impl PluginEngine {
             compiler: Compiler::Thread,
             budget: MemoryBudget::new(DEFAULT_BUDGET_BYTES),
             compiler_memory: None,
+            events_first: Arc::default(),
         })
+    }
+
+    /// From now on, plugins are compiled at a low priority, because the process handles events. Before that
+    /// a low priority would only delay the start, on a busy machine by minutes. This holds for all clones.
+    pub fn put_events_first(&self) {
+        self.events_first.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a compiler works at a low priority.
+    pub(crate) fn puts_events_first(&self) -> bool {
+        self.events_first.load(Ordering::Relaxed)
     }
 
     /// Bounds the resident memory of a compiler process, in bytes.
