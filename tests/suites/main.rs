@@ -60,6 +60,7 @@ mod otlp;
 mod otlp_peers;
 mod page;
 mod pauses;
+mod plugin_folder;
 mod pod_secrets;
 mod pod_security;
 mod rbac;

@@ -6,7 +6,7 @@ use super::package::{Origin, PackageFiles, is_module, is_package_file, module_st
 use crate::bounded_file;
 use crate::plugin::load::{MAX_FILE_BYTES, SIGNATURE_SUFFIX};
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -28,6 +28,18 @@ type Stamp = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
 /// The files of a plugin: maps the name in the package to the path.
 type FilePaths = BTreeMap<String, PathBuf>;
+
+/// A folder that file systems make for themselves, and that only root can read. It is no plugin.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// What is in a folder of plugins.
+#[derive(Default)]
+struct Found {
+    plugins: BTreeMap<Origin, FilePaths>,
+    /// Folders that exist and cannot be listed, with the reason. Each may contain a plugin that removes
+    /// secrets, so none counts as removed.
+    unreadable: BTreeMap<Origin, String>,
+}
 
 /// The result of a scan.
 #[derive(Debug)]
@@ -60,17 +72,26 @@ impl PluginFolder {
     ///
     /// The folder cannot be read. Its plugins stay as they are.
     pub fn scan(&mut self) -> io::Result<FolderScan> {
-        let found = self.find_plugins()?;
-        let (gone, mut reported): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        let Found {
+            plugins,
+            unreadable,
+        } = self.find_plugins()?;
+        let exists =
+            |origin: &Origin| plugins.contains_key(origin) || unreadable.contains_key(origin);
+        let (mut reported, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.reported)
                 .into_iter()
-                .partition(|(origin, _)| !found.contains_key(origin));
+                .partition(|(origin, _)| exists(origin));
         let mut changes: Vec<SourceChange> = gone
             .into_keys()
             .map(|origin| SourceChange::Withdrawn { origin })
             .collect();
         let mut complete = true;
-        for (origin, paths) in found {
+        let mut failures: Vec<(Origin, String)> = Vec::new();
+        for (origin, paths) in plugins {
+            if unreadable.contains_key(&origin) {
+                continue;
+            }
             let stamp = stamp(&paths);
             if reported.get(&origin) == Some(&stamp) {
                 continue;
@@ -83,35 +104,48 @@ impl PluginFolder {
                 // The files have changed while they were read: some contents may be old and others
                 // new.
                 Ok(_) => complete = false,
-                Err(reason) => {
-                    // The plugin exists, so its later removal must be reported. The empty stamp
-                    // makes the next scan read it again.
-                    reported.insert(origin.clone(), Stamp::new());
-                    changes.push(SourceChange::Unreadable { origin, reason });
-                }
+                Err(reason) => failures.push((origin, reason)),
             }
+        }
+        for (origin, reason) in failures.into_iter().chain(unreadable) {
+            // The plugin exists, so its later removal must be reported. The empty stamp makes the next
+            // scan read it again.
+            reported.insert(origin.clone(), Stamp::new());
+            changes.push(SourceChange::Unreadable { origin, reason });
         }
         self.reported = reported;
         Ok(FolderScan { changes, complete })
     }
 
-    fn find_plugins(&self) -> io::Result<BTreeMap<Origin, FilePaths>> {
+    fn find_plugins(&self) -> io::Result<Found> {
         let here = list_folder(&self.path)?;
-        let mut found: BTreeMap<Origin, FilePaths> = BTreeMap::new();
+        let mut all = Found::default();
+        let found = &mut all.plugins;
         let mut own = FilePaths::new();
         for (name, path) in &here {
             let stem = module_stem(name);
-            if stem.is_none() && path.is_dir() {
-                // If this folder cannot be listed, it counts as a folder without files.
-                let inside = list_folder(path).unwrap_or_default();
-                if inside
-                    .keys()
-                    .any(|name| is_module(name) || name == "plugin.yaml")
-                {
-                    let meant = inside.into_iter().filter(|(name, _)| is_package_file(name));
-                    found.entry(self.origin(name)).or_default().extend(meant);
+            let inside = match stem {
+                None => list_subfolder(path),
+                Some(_) => Ok(None),
+            };
+            match inside {
+                Ok(Some(inside)) => {
+                    let is_plugin = |name: &String| is_module(name) || name == "plugin.yaml";
+                    if inside.keys().any(is_plugin) {
+                        let meant = inside.into_iter().filter(|(name, _)| is_package_file(name));
+                        found.entry(self.origin(name)).or_default().extend(meant);
+                    }
+                    continue;
                 }
-            } else if name.starts_with("plugin.") && is_package_file(name) {
+                Err(_) if name == LOST_AND_FOUND => continue,
+                Err(error) => {
+                    let reason = format!("{}: {error}", path.display());
+                    all.unreadable.insert(self.origin(name), reason);
+                    continue;
+                }
+                Ok(None) => {}
+            }
+            if name.starts_with("plugin.") && is_package_file(name) {
                 own.insert(name.clone(), path.clone());
             } else if let Some(stem) = stem {
                 let files = found.entry(self.origin(stem)).or_default();
@@ -135,7 +169,7 @@ impl PluginFolder {
             let named = self.path.canonicalize()?;
             found.insert(Origin::Folder(named.display().to_string()), own);
         }
-        Ok(found)
+        Ok(all)
     }
 
     /// Returns the origin of a plugin. It has no file extension, so the plugin stays the same if
@@ -156,6 +190,17 @@ fn list_folder(folder: &Path) -> io::Result<FilePaths> {
         }
     }
     Ok(found)
+}
+
+/// Lists a folder in a folder of plugins. Returns `None` for a file, and for a link to nothing.
+fn list_subfolder(path: &Path) -> io::Result<Option<FilePaths>> {
+    match list_folder(path) {
+        Ok(inside) => Ok(Some(inside)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::NotFound) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn stamp(paths: &FilePaths) -> Stamp {
