@@ -37,7 +37,8 @@ pub(super) fn start(
     client: Option<&kube::Client>,
     stages: &mut Supervisor,
 ) -> watch::Receiver<Roster> {
-    let (rosters, roster) = watch::channel(catalog.roster());
+    let (rosters, roster) = watch::channel(Roster::default());
+    publish(&catalog, &rosters);
     let (notices, to_publish) = mpsc::channel(NOTICES_CAPACITY);
     if let Some(client) = client {
         let recorder = PluginEventRecorder::new(client.clone(), instance::host_name());
@@ -102,8 +103,17 @@ async fn maintain_catalog(
             // Events are optional: a notice is dropped if too many wait.
             notices.try_send(notice).ok();
         }
-        roster.send_replace(catalog.roster());
+        publish(&catalog, &roster);
     }
+}
+
+/// Publishes the chain. From the first one on, events pass, and have priority over the compiler.
+fn publish(catalog: &Catalog, rosters: &watch::Sender<Roster>) {
+    let roster = catalog.roster();
+    if roster.chain.is_some() {
+        catalog.engine().put_events_first();
+    }
+    rosters.send_replace(roster);
 }
 
 type Loading = tokio::task::JoinHandle<LoadResult>;
@@ -214,5 +224,24 @@ async fn publish_events(notes: PluginEventRecorder, mut notices: mpsc::Receiver<
                 notes.record(namespace, name, outcome).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::PluginEngine;
+    use std::sync::Arc;
+
+    #[test]
+    fn events_have_priority_once_the_plugins_of_the_start_are_known() {
+        let engine = PluginEngine::new().unwrap();
+        let mut catalog = Catalog::new(&engine, Arc::default(), Vec::new(), 1);
+        let (rosters, roster) = watch::channel(Roster::default());
+        publish(&catalog, &rosters);
+        assert!(roster.borrow().chain.is_none() && !engine.puts_events_first());
+        catalog.apply(SourceChange::Listed);
+        publish(&catalog, &rosters);
+        assert!(roster.borrow().chain.is_some() && engine.puts_events_first());
     }
 }

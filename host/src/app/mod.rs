@@ -213,7 +213,6 @@ impl App {
         for config in sinks {
             ready.extend(opener.open(config).await?);
         }
-        engine.put_events_first();
         Ok(Self {
             source,
             catalog,

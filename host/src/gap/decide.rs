@@ -54,6 +54,16 @@ impl Gap {
         }
     }
 
+    /// Returns both as one gap if the next one, whose beginning is known, overlaps this one: watches notice one
+    /// interruption one after the other.
+    pub(super) fn continued(self, next: Self) -> Option<Self> {
+        let from = self.from?.min(next.from?);
+        (next.from? <= self.to).then(|| Self {
+            from: Some(from),
+            to: self.to.max(next.to),
+        })
+    }
+
     /// Returns the length; `None` if the beginning is not known.
     #[must_use]
     pub fn length(&self) -> Option<Duration> {

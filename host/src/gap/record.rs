@@ -83,11 +83,10 @@ impl Gaps {
         gap
     }
 
-    /// Counts and logs a gap in the middle.
+    /// Logs a gap in the middle, and counts it. One that overlaps the last one makes that one longer instead.
     #[must_use]
     pub fn interrupted(&self, from: Option<Timestamp>, to: Timestamp) -> Gap {
-        let gap = Gap::new(from, to);
-        self.0.state.lock().count(gap);
+        let gap = self.0.state.lock().continue_or_count(Gap::new(from, to));
         log(gap, "a watch was interrupted and began again with a list");
         gap
     }
@@ -151,6 +150,15 @@ impl Gaps {
 }
 
 impl State {
+    fn continue_or_count(&mut self, gap: Gap) -> Gap {
+        let longer = self.last.and_then(|last| last.continued(gap));
+        match longer {
+            Some(longer) => self.last = Some(longer),
+            None => self.count(gap),
+        }
+        longer.unwrap_or(gap)
+    }
+
     fn count(&mut self, gap: Gap) {
         self.last = Some(gap);
         match gap.from {
@@ -209,6 +217,25 @@ mod tests {
         assert_eq!(other.started("one", at(40)).from, None);
         other.hand_over(Some(at(35)));
         assert_eq!(other.started("one", at(40)).from, Some(at(35)));
+    }
+
+    #[test]
+    fn gaps_that_overlap_are_one() {
+        let gaps = Gaps::open(None);
+        let gap = |from, to| Gap::new(Some(at(from)), at(to));
+        let interrupted = |from, to| gaps.interrupted(Some(at(from)), at(to));
+        let counts = || {
+            let state = gaps.0.state.lock();
+            (state.known, state.unknown)
+        };
+        // The beginning of a first start is unknown. A gap after it has its own.
+        assert_eq!(gaps.started("all", at(10)).from, None);
+        assert_eq!(interrupted(9, 20), gap(9, 20));
+        assert_eq!(interrupted(8, 21), gap(8, 21));
+        assert_eq!(interrupted(21, 22), gap(8, 22));
+        assert_eq!((gaps.last(), counts()), (Some(gap(8, 22)), (1, 1)));
+        assert_eq!(interrupted(23, 24), gap(23, 24));
+        assert_eq!((gaps.last(), counts()), (Some(gap(23, 24)), (2, 1)));
     }
 
     #[test]

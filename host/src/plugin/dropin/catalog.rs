@@ -357,6 +357,11 @@ impl Catalog {
         }
     }
 
+    /// Returns the engine that all plugins share.
+    pub(crate) fn engine(&self) -> &PluginEngine {
+        &self.engine
+    }
+
     fn swap_chain(&mut self) {
         self.generation += 1;
         let mut dropped_in: Vec<_> = self.slots.values().filter_map(Slot::active).collect();
