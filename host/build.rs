@@ -9,7 +9,7 @@
 #[path = "build/guests.rs"]
 mod guests;
 
-use guests::Bundle;
+use guests::{Bundle, Plugin};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -29,8 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         fs::create_dir_all(&folder).ok();
     }
     println!("cargo::rerun-if-changed={}", folder.display());
-    let Bundle { embedded, missing } =
-        guests::bundle(entries(&folder), &plugins(&manifest.join("../plugins")));
+    let plugins = plugins(&manifest.join("../plugins"))?;
+    let Bundle { embedded, missing } = guests::bundle(entries(&folder), &plugins);
     if !missing.is_empty() {
         println!(
             "cargo::warning=this program is built without the plugins {}: `cargo xtask build` builds them and it, \
@@ -49,23 +49,41 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         code,
         "/// Names of those that are not there.\nstatic MISSING: &[&str] = &{missing:?};"
     )?;
+    code.push_str("/// The plugins in the source, by name.\nstatic PLUGINS: &[PluginAbout] = &[\n");
+    for Plugin {
+        name,
+        description,
+        needs,
+        is_bundled,
+    } in &plugins
+    {
+        writeln!(
+            code,
+            "    PluginAbout {{ name: {name:?}, description: {description:?}, needs: {needs:?}, is_bundled: {is_bundled} }},"
+        )?;
+    }
+    code.push_str("];\n");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("bundled.rs"), code)?;
     fs::write(out.join("sdk.rs"), sdk(&manifest.join("../guest-sdk"))?)?;
     Ok(())
 }
 
-/// Names of the plugins in the source.
-fn plugins(folder: &Path) -> Vec<String> {
-    let mut names = Vec::new();
+/// Returns the plugins in the source, sorted by name. A folder without manifest is none.
+fn plugins(folder: &Path) -> Result<Vec<Plugin>, Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut plugins = Vec::new();
     for folder in entries(folder) {
         let manifest = folder.join("Cargo.toml");
-        if let (Some(name), true) = (folder.file_name(), manifest.is_file()) {
+        if manifest.is_file() {
             println!("cargo::rerun-if-changed={}", manifest.display());
-            names.push(name.to_string_lossy().into_owned());
+            let plugin = guests::manifest(&fs::read_to_string(&manifest)?)
+                .map_err(|why| format!("{}: {why}", manifest.display()))?;
+            plugins.push(plugin);
         }
     }
-    names
+    plugins.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(plugins)
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use step_observer::bounded::Bounded;
 use step_observer::event;
 use step_observer::plugin::{
-    CallFailure, Chain, ChainError, Limits, Outcome, PluginEngine, PluginSource, PluginSpec,
+    CallFailure, Chain, ChainError, Limits, LoadError, Outcome, PluginEngine, PluginSource,
+    PluginSpec,
 };
 
 /// Loads a chain with a new engine.
@@ -201,8 +202,14 @@ pub fn check_cases(engine: &PluginEngine, spec: &PluginSpec, folder: &std::path:
         if config.exists() {
             spec.settings.config = read_json(&config);
         }
-        let chain = Chain::load(engine, &[spec]).unwrap();
-        let result = process(&chain, &read_json(&case.join("in.json")));
+        let result = match Chain::load(engine, &[spec]) {
+            Ok(chain) => process(&chain, &read_json(&case.join("in.json"))),
+            Err(ChainError {
+                source: LoadError::Configure(refusals),
+                ..
+            }) => json!({"error": refusals.first}),
+            Err(error) => panic!("{}: {error}", case.display()),
+        };
         // With `UPDATE_CASES=1`, the results overwrite `out.json`: review the differences before
         // you commit them.
         let is_bundled = folder.starts_with(crate::path("../plugins"));

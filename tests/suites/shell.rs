@@ -140,8 +140,14 @@ fn the_first_line_has_the_version_and_the_others_the_parts_of_the_program() {
     let lines: Vec<&str> = long.lines().collect();
     assert!(long.starts_with(version), "{long}");
     let sources = std::fs::read_dir(path("../plugins")).unwrap();
+    let is_bundled = |folder: &std::path::PathBuf| {
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        manifest.contains("\nkind = \"bundled\"\n")
+    };
+    let sources = sources.map(|entry| entry.unwrap().path());
     let plugins: BTreeSet<String> = sources
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(is_bundled)
+        .map(|folder| folder.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
     let bundled = lines[1].strip_prefix("bundled plugins: ").unwrap();
     let bundled: BTreeSet<String> = bundled.split(", ").map(str::to_owned).collect();

@@ -1,5 +1,6 @@
-//! Builds the bundled plugins to WebAssembly, with the first compiler that has the target.
+//! Builds the plugins, those that are bundled and those of the catalogue, to WebAssembly, with the first compiler that has the target.
 
+use crate::manifests::{self, Plugin};
 use crate::run::{Problem, cargo, root, run, step, target_dir};
 use crate::static_build::rust_maps;
 use std::fs;
@@ -13,8 +14,8 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Builds all plugins and copies them to [`folder`].
 pub(crate) fn build() -> Result<(), Problem> {
-    step("building the bundled plugins (WebAssembly)");
-    let plugins = plugins()?;
+    step("building the plugins (WebAssembly)");
+    let plugins: Vec<String> = plugins()?.into_iter().map(|plugin| plugin.name).collect();
     let mut build = cargo();
     let toolchain = Toolchain::find(root(), step).map_err(Problem)?;
     let built = toolchain.apply(&mut build, &target_dir());
@@ -50,15 +51,36 @@ fn problem(path: &Path, error: &std::io::Error) -> Problem {
     Problem(format!("{}: {error}", path.display()))
 }
 
-/// Returns the folders below `plugins/`. Each is a crate of the same name.
-pub(crate) fn plugins() -> Result<Vec<String>, Problem> {
+/// Returns the plugins in the folders below `plugins/`, by name. Each is a crate of the same name.
+pub(crate) fn plugins() -> Result<Vec<Plugin>, Problem> {
     let folder = root().join("plugins");
     let entries = fs::read_dir(&folder).map_err(|error| problem(&folder, &error))?;
-    let mut names: Vec<String> = entries
-        .flatten()
-        .filter(|entry| entry.path().join("Cargo.toml").exists())
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    Ok(names)
+    let mut plugins = Vec::new();
+    for entry in entries.flatten() {
+        let file = entry.path().join("Cargo.toml");
+        if !file.exists() {
+            continue;
+        }
+        let text = fs::read_to_string(&file).map_err(|error| problem(&file, &error))?;
+        let plugin = manifests::manifest(&text)
+            .map_err(|why| Problem(format!("{}: {why}", file.display())))?;
+        plugins.push(plugin);
+    }
+    plugins.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(plugins)
+}
+
+/// Returns the files of the plugins of the catalogue in a release, with their names there. They must be built.
+pub(crate) fn catalogue(version: &str) -> Result<Vec<(String, Vec<u8>)>, Problem> {
+    let catalogue = plugins()?.into_iter().filter(|plugin| !plugin.is_bundled);
+    catalogue
+        .map(|Plugin { name, .. }| {
+            let file = folder().join(format!("{name}.wasm"));
+            let module = fs::read(&file).map_err(|error| problem(&file, &error))?;
+            Ok((
+                format!("step-observer-plugin-{name}-{version}.wasm"),
+                module,
+            ))
+        })
+        .collect()
 }

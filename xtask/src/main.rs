@@ -11,6 +11,13 @@ mod image;
 mod install_yaml;
 mod krew;
 mod languages;
+// The reader of `host/build.rs`, so that both read the same from the manifests of plugins.
+#[path = "../../host/build/guests.rs"]
+#[allow(
+    dead_code,
+    reason = "what is embedded is decided by the build of the program"
+)]
+mod manifests;
 mod packages;
 mod placeholders;
 mod programs;
@@ -30,7 +37,7 @@ cargo xtask COMMAND
 
   demo     build everything and play a recorded pipeline through the redaction plugin
   test     build everything and run all tests
-  guests   build the bundled plugins to WebAssembly, into target/guests
+  guests   build the bundled plugins and the catalogue to WebAssembly, into target/guests
   languages  build the example plugins in C, JavaScript, Python and Rust without std
   receivers  prepare what the suites work with: SDKs of others, brokers, nginx, kubectl, Helm
   build    build the plugins and the program with them in it: target/debug/step-observer, or with

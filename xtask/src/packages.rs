@@ -32,7 +32,9 @@ pub(crate) fn packages(arch: Arch) -> Result<Graph, Problem> {
     let mut program = vec![format!("--features={FEATURES}")];
     program.push(format!("--package={PROGRAM}"));
     program.push(format!("--target={}", arch.target()));
-    let names = guests::plugins()?;
+    let plugins = guests::plugins()?.into_iter();
+    let plugins = plugins.filter(|plugin| plugin.is_bundled);
+    let names: Vec<String> = plugins.map(|plugin| plugin.name).collect();
     let mut plugins: Vec<String> = names
         .iter()
         .map(|plugin| format!("--package={plugin}"))

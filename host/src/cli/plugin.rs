@@ -7,6 +7,7 @@ mod diff;
 mod dry_run;
 mod inspect;
 mod json_file;
+mod list;
 mod new;
 mod registry;
 mod settings;
@@ -19,6 +20,7 @@ use super::outcome::{CommandError, CommandOutcome};
 pub(super) async fn dispatch(command: PluginCommand) -> Result<CommandOutcome, CommandError> {
     match command {
         PluginCommand::New(args) => new::new(&args),
+        PluginCommand::List(args) => list::list(&args),
         PluginCommand::Build(args) => build::build(args).await,
         PluginCommand::Inspect(args) => inspect::inspect(args).await,
         PluginCommand::Push(args) => registry::push(args).await,

@@ -14,9 +14,9 @@ mod sandbox;
 pub use compiler::{Compiler, CompilerProgram};
 pub use load::{
     COMPLETE_BUILD, ConfigSource, FileDigest, Inspection, LoadError, MAX_FILE_BYTES,
-    MAX_MODULE_BYTES, PluginConfig, PluginFrom, PluginMemoryConfig, PluginSettings, PluginSource,
-    PluginSpec, PublicKey, Refusals, SetSummary, TrustConfig, bundled_plugins, compile_for_parent,
-    missing_plugins,
+    MAX_MODULE_BYTES, PluginAbout, PluginConfig, PluginFrom, PluginMemoryConfig, PluginSettings,
+    PluginSource, PluginSpec, PublicKey, Refusals, SetSummary, TrustConfig, bundled_plugins,
+    compile_for_parent, missing_plugins, plugins_in_source,
 };
 pub(crate) use load::{omit_fields, original_path};
 pub use policy::{OnError, Wasi};

@@ -33,14 +33,15 @@ pub(super) struct Release {
     pub(super) digest: String,
 }
 
-/// Makes all files. `authorities` are the certificates in the image.
+/// Makes all files. `authorities` are the certificates in the image, `plugins` the files of the catalogue with their names.
 pub(super) fn make(
     args: &Args,
     platforms: &[Platform],
     authorities: &[u8],
+    plugins: &[(String, Vec<u8>)],
 ) -> Result<Release, Problem> {
     let version = &args.version;
-    let mut files = BTreeMap::new();
+    let mut files: BTreeMap<String, Vec<u8>> = plugins.iter().cloned().collect();
     let mut archives = Vec::new();
     let mut images = Vec::new();
     for platform in platforms {
@@ -170,8 +171,13 @@ mod tests {
             .into()
     }
 
+    fn plugins() -> Vec<(String, Vec<u8>)> {
+        let name = "step-observer-plugin-owner-0.1.0.wasm".to_owned();
+        vec![(name, b"\0asm".to_vec())]
+    }
+
     fn release(platforms: &[Platform]) -> Release {
-        ok(make(&args(), platforms, b"certificates"))
+        ok(make(&args(), platforms, b"certificates", &plugins()))
     }
 
     fn text(release: &Release, file: &str) -> String {
@@ -195,6 +201,7 @@ mod tests {
                 "step-observer-0.1.0-linux-arm64.cdx.json",
                 "step-observer-0.1.0-linux-arm64.tar.gz",
                 "step-observer-0.1.0.tgz",
+                "step-observer-plugin-owner-0.1.0.wasm",
                 "steps.yaml",
             ]
         );
@@ -231,7 +238,12 @@ mod tests {
             changed(|platform| platform.sbom.push(' ')),
             ["step-observer-0.1.0-linux-amd64.cdx.json"]
         );
-        let other = ok(make(&args(), &platforms(), b"other certificates"));
+        let other = ok(make(
+            &args(),
+            &platforms(),
+            b"other certificates",
+            &plugins(),
+        ));
         assert!(differences(&before, &text(&other, SUMS)).contains(&"install.yaml".to_owned()));
     }
 

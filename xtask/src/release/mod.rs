@@ -9,6 +9,7 @@ mod notes;
 mod oci;
 mod sbom;
 
+use crate::guests;
 use crate::image::{self, notices, tree};
 use crate::run::{Problem, output, root, run, step};
 use crate::static_build::{self, Arch};
@@ -80,8 +81,10 @@ fn make(args: &Args, epoch: &str) -> Result<Release, Problem> {
         }
         platforms.push(platform);
     }
+    guests::build()?;
+    let plugins = guests::catalogue(&args.version)?;
     step("archives, image and manifests");
-    files::make(args, &platforms, &authorities)
+    files::make(args, &platforms, &authorities, &plugins)
 }
 
 /// Returns a path that does not depend on the folder in which cargo runs.

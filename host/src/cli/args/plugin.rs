@@ -15,6 +15,15 @@ pub(crate) enum PluginCommand {
         after_help = "Example:\n  step-observer plugin new only-failures && cd only-failures && cargo test"
     )]
     New(NewArgs),
+    /// List the plugins of step-observer: those in this program, and the catalogue
+    #[command(
+        after_help = "A bundled plugin is in the program: write `--plugin bundled:NAME`, or `from: {bundled: NAME}` in the configuration.\n\
+        A plugin of the catalogue is a file of the release. Load the file, compare its digest with SHA256SUMS, and use it like one of yours.\n\
+        docs/plugins.md describes the settings of each; `plugin inspect` prints them.\n\
+        Examples:\n  step-observer plugin list\n  step-observer plugin list --json\n  \
+        step-observer plugin inspect bundled:redact-secrets"
+    )]
+    List(ListArgs),
     /// Build a plugin in Rust, or pack a module into a ConfigMap
     #[command(after_help = "Examples:\n  step-observer plugin build\n  \
         step-observer plugin build --configmap | kubectl apply --server-side -f -\n  \
@@ -76,6 +85,13 @@ pub(crate) struct NewArgs {
     /// Name of the plugin and of its new folder
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

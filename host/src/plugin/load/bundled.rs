@@ -1,6 +1,25 @@
-//! Plugins that are part of this program.
+//! Plugins that are part of this program, and the list of all plugins of its source.
 
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+
+/// A plugin in the source of this program, as its `Cargo.toml` describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PluginAbout {
+    /// Its name.
+    pub name: &'static str,
+    /// One line about what it does.
+    pub description: &'static str,
+    /// What an event or the configuration must have, so that it works.
+    pub needs: &'static str,
+    /// Whether it is meant to be part of the program. Those of the catalogue are files of the release.
+    pub is_bundled: bool,
+}
+
+/// Returns the plugins in the source of this program, bundled ones and the catalogue, by name. They have the version of the program.
+#[must_use]
+pub fn plugins_in_source() -> &'static [PluginAbout] {
+    PLUGINS
+}
 
 /// Returns the module of a bundled plugin.
 pub(crate) fn find(name: &str) -> Option<&'static [u8]> {
@@ -61,12 +80,26 @@ mod tests {
     #[test]
     fn modules_that_are_there_are_embedded_and_the_others_are_missing() {
         let file = |name: &str| PathBuf::from("/target/guests").join(name);
-        let plugins = ["b".to_owned(), "a".to_owned(), "c".to_owned()];
+        let plugin = |(name, is_bundled): (&str, bool)| guests::Plugin {
+            name: name.to_owned(),
+            description: String::new(),
+            needs: String::new(),
+            is_bundled,
+        };
+        let plugins = [
+            ("b", true),
+            ("a", true),
+            ("c", true),
+            ("d", false),
+            ("e", false),
+        ]
+        .map(plugin);
         let bundle = guests::bundle(
             vec![
                 file("c.wasm"),
                 file("b.txt"),
                 file("own.wasm"),
+                file("d.wasm"),
                 file("a.wasm"),
             ],
             &plugins,
@@ -82,6 +115,34 @@ mod tests {
             guests::bundle(Vec::new(), &plugins).missing,
             ["a", "b", "c"]
         );
+    }
+
+    #[test]
+    fn a_manifest_describes_its_plugin_or_names_what_is_missing() {
+        let text = "[package]\nname = \"a\"\ndescription = \"Does it\"\nversion.workspace = true\n\
+                    [package.metadata.step-observer]\nkind = \"catalogue\"\nneeds = \"a = log\"\n\
+                    [lib]\nname = \"b\"\n";
+        let plugin = guests::Plugin {
+            name: "a".to_owned(),
+            description: "Does it".to_owned(),
+            needs: "a = log".to_owned(),
+            is_bundled: false,
+        };
+        assert_eq!(guests::manifest(text), Ok(plugin));
+        for (from, to, expected) in [
+            ("needs", "need", "write `needs = "),
+            (
+                "kind = \"catalogue\"",
+                "kind = \"other\"",
+                "kind: `other` is not",
+            ),
+            ("name = \"a\"", "name = \"\"", "write `name = "),
+            ("Does it", "Does \\\"it\\\"", "write `description = "),
+        ] {
+            let refused = guests::manifest(&text.replacen(from, to, 1));
+            let refused = refused.err().unwrap_or_default();
+            assert!(refused.starts_with(expected), "{from}: {refused}");
+        }
     }
 
     #[test]

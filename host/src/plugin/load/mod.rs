@@ -19,7 +19,9 @@ mod spec;
 mod trust;
 mod world;
 
-pub use bundled::{COMPLETE_BUILD, bundled_plugins, missing_plugins};
+pub use bundled::{
+    COMPLETE_BUILD, PluginAbout, bundled_plugins, missing_plugins, plugins_in_source,
+};
 pub use compiler_process::compile_for_parent;
 pub(super) use compiler_process::{Compiled, Load, compile};
 pub use config::{PluginConfig, PluginFrom, PluginMemoryConfig};
