@@ -198,8 +198,8 @@ mod tests {
         let config = json!({"rules": [{"remove": ["/step/*", "/labels/a~1b", "/log", "/none/x"], "overBytes": 4}]});
         for (data, expected) in [
             (
-                json!({"step": {"a/b~c": "12345", "": "12345", "s": "1"}}),
-                json!({"step": {"s": "1"}, "slimmed": ["/step/*"]}),
+                json!({"step": {"a/b~c": "12345", "": "12345", "s": "12"}}),
+                json!({"step": {"s": "12"}, "slimmed": ["/step/*"]}),
             ),
             (json!({"step": ["12345"]}), json!({"step": ["12345"]})),
             (
