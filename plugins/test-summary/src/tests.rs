@@ -35,7 +35,7 @@ fn shown(log: &str) -> String {
     text
 }
 
-/// Reads `outputs.txt`: after `### NAME` the output of a tool, and after `>>> ` its summary.
+/// Reads `outputs.txt`, written after the documented formats: after `### NAME` the output of a tool, and after `>>> ` its summary.
 fn outputs() -> Vec<(&'static str, String, &'static str)> {
     let mut outputs = Vec::new();
     for part in include_str!("outputs.txt").split("### ").skip(1) {
@@ -176,10 +176,10 @@ fn names_and_excerpts_are_bounded() {
     assert!(none.failing.is_empty() && none.excerpt.is_empty());
 }
 
-/// Work per byte: texts that a careless search would read again and again. Each takes well below a second in a debug build.
+/// Texts that a careless search would read again and again. Each takes well below a second in a debug build; such a search would take
+/// hours, which the time limit of the tests ends.
 #[test]
-fn hostile_texts_take_linear_time() {
-    let most = std::time::Duration::from_secs(20);
+fn hostile_texts_are_read_to_their_end() {
     for piece in [
         "<testcase ",
         "<testsuite \"",
@@ -199,12 +199,14 @@ fn hostile_texts_take_linear_time() {
         "--- FAIL: x (0s)\n",
         "1) x\n",
     ] {
-        let log = format!("<testsuite>{}", piece.repeat(1_000_000 / piece.len()));
-        let begin = std::time::Instant::now();
-        let with_xml = summarize(&log, BOUNDS);
-        let without = summarize(log.trim_start_matches("<testsuite>"), BOUNDS);
-        assert!(begin.elapsed() < most, "{piece:?}: {:?}", begin.elapsed());
-        drop((with_xml, without));
+        let hostile = piece.repeat(1_000_000 / piece.len());
+        for begin in ["", "<testsuite>"] {
+            let log = format!("{begin}{hostile}\ntest result: ok. 7 passed; 0 failed; 0 ignored\n");
+            let summary = summarize(&log, BOUNDS);
+            if let Some(summary) = summary {
+                assert!(summary.excerpt.len() <= BOUNDS.excerpt, "{piece:?}");
+            }
+        }
     }
 }
 
