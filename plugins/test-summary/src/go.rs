@@ -13,6 +13,8 @@ use std::collections::VecDeque;
 pub(crate) struct GoTest {
     is_seen: bool,
     is_verbose: bool,
+    /// Whether a package has a result, so that tests of it may have passed. One that could not be built has none.
+    has_results: bool,
     passed: u64,
     failed: u64,
     skipped: u64,
@@ -36,7 +38,7 @@ impl Tool for GoTest {
                 let is_result =
                     time == "(cached)" || (time.ends_with('s') && duration(time).is_some());
                 if is_result {
-                    self.is_seen = true;
+                    (self.is_seen, self.has_results) = (true, true);
                     self.millis += duration(time).unwrap_or(0);
                 }
                 Mark::None
@@ -50,7 +52,7 @@ impl Tool for GoTest {
                 }
                 time => {
                     if let Some(millis) = duration(time) {
-                        self.is_seen = true;
+                        (self.is_seen, self.has_results) = (true, true);
                         self.millis += millis;
                     }
                     Mark::None
@@ -61,11 +63,12 @@ impl Tool for GoTest {
     }
 
     fn counts(&self) -> Option<Counts> {
+        let are_all_listed = self.is_verbose || !self.has_results;
         self.is_seen.then_some(Counts {
-            passed: self.is_verbose.then_some(self.passed),
+            passed: are_all_listed.then_some(self.passed),
             failed: self.failed,
-            skipped: self.is_verbose.then_some(self.skipped),
-            millis: Some(self.millis).filter(|millis| *millis > 0),
+            skipped: are_all_listed.then_some(self.skipped),
+            millis: Some(self.millis).filter(|millis| *millis > 0 || !self.has_results),
         })
     }
 }
@@ -89,7 +92,7 @@ impl GoTest {
                 self.skipped += 1;
             }
             Some(("FAIL", name)) => {
-                self.is_seen = true;
+                (self.is_seen, self.has_results) = (true, true);
                 self.failed += 1;
                 return failing(name);
             }

@@ -1,7 +1,7 @@
-//! Jest, Vitest and Mocha.
+//! Jest, Vitest, Mocha and the test runner of Node.js.
 
 use crate::findings::{Counts, Mark, add, failing};
-use crate::numbers::{counted, duration};
+use crate::numbers::{counted, duration, number};
 use crate::summary::Tool;
 
 /// Jest: `Tests:       1 failed, 1 skipped, 2 passed, 4 total`.
@@ -153,8 +153,8 @@ impl Tool for Mocha {
             }
             _ if self.is_in_list => {
                 let test = text.split_once(") ");
-                if let Some((number, suite)) = test
-                    && crate::numbers::number(number).is_some()
+                if let Some((index, suite)) = test
+                    && number(index).is_some()
                 {
                     match suite.strip_suffix(':') {
                         Some(name) => return failing(name),
@@ -175,4 +175,61 @@ impl Tool for Mocha {
 /// Returns whether a line has two words only, as `1 failing`.
 fn is_short(text: &str) -> bool {
     text.split_whitespace().count() == 2
+}
+
+/// Node.js, reporter `spec`, which is the default: after the tests `ℹ tests 6`, `ℹ pass 1`, `ℹ fail 3`, `ℹ duration_ms 94.4`.
+#[derive(Default)]
+pub(crate) struct Node(Option<Counts>);
+
+impl Tool for Node {
+    fn line(&mut self, line: &str) -> Mark {
+        let text = line.trim();
+        if let Some(test) = text.strip_prefix("✖ ") {
+            let name = test
+                .strip_suffix("ms)")
+                .and_then(|test| test.rsplit_once(" ("));
+            return name.map_or(Mark::None, |(name, _)| failing(name));
+        }
+        let Some((word, value)) = text
+            .strip_prefix("ℹ ")
+            .and_then(|text| text.split_once(' '))
+        else {
+            return Mark::None;
+        };
+        let none = Counts {
+            passed: Some(0),
+            skipped: Some(0),
+            millis: Some(0),
+            failed: 0,
+        };
+        let count = number(value);
+        if self.0.is_none() && !(word == "tests" && count.is_some()) {
+            return Mark::None;
+        }
+        let part = match word {
+            "pass" => Counts {
+                passed: count,
+                ..none
+            },
+            "fail" | "cancelled" => Counts {
+                failed: count.unwrap_or(0),
+                ..none
+            },
+            "skipped" | "todo" => Counts {
+                skipped: count,
+                ..none
+            },
+            "duration_ms" => Counts {
+                millis: duration(&format!("{value}ms")),
+                ..none
+            },
+            _ => none,
+        };
+        add(&mut self.0, part);
+        Mark::None
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        self.0
+    }
 }

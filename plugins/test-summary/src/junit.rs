@@ -42,12 +42,14 @@ fn end_of_tag(text: &str) -> usize {
 
 /// Counts of suites and of their tests.
 struct Reader {
-    /// What the outermost suites say.
+    /// What the suites say.
     declared: Option<Counts>,
     /// What the tests say: the beginning of the report may be missing.
     observed: Counts,
     /// Suites that are open.
     depth: usize,
+    /// Depth of the open suite whose counts are used: those of the suites in it are part of them.
+    counted: Option<usize>,
     /// The open test.
     test: Option<Test>,
     findings: Findings,
@@ -71,6 +73,7 @@ impl Reader {
                 ..Counts::default()
             },
             depth: 0,
+            counted: None,
             test: None,
             findings: Findings::new(bounds),
         }
@@ -91,12 +94,17 @@ impl Reader {
         let (name, attributes) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
         match name {
             "testsuites" | "testsuite" => {
-                if self.depth == 0 {
-                    self.suite(attributes);
+                if self.counted.is_none() && self.suite(name, attributes) && !is_closed {
+                    self.counted = Some(self.depth);
                 }
                 self.depth += usize::from(!is_closed);
             }
-            "/testsuites" | "/testsuite" => self.depth = self.depth.saturating_sub(1),
+            "/testsuites" | "/testsuite" => {
+                self.depth = self.depth.saturating_sub(1);
+                if self.counted == Some(self.depth) {
+                    self.counted = None;
+                }
+            }
             "testcase" => {
                 self.end_of_test();
                 let attribute = |wanted| attribute(attributes, wanted).unwrap_or_default();
@@ -132,14 +140,16 @@ impl Reader {
         rest
     }
 
-    /// Adds the counts of an outermost suite. Some tools write `<testsuites>` without counts; then those of the tests are used.
-    fn suite(&mut self, attributes: &str) {
+    /// Adds the counts of a suite, and returns whether it has them. pytest writes `<testsuites>` without counts, and Vitest without that of
+    /// skipped tests; then those of the suites in it are used.
+    fn suite(&mut self, name: &str, attributes: &str) -> bool {
         let count = |wanted| attribute(attributes, wanted).and_then(|count| number(&count));
-        let Some(total) = count("tests") else {
-            return;
+        let skipped = count("skipped").or_else(|| count("disabled"));
+        let (Some(total), true) = (count("tests"), skipped.is_some() || name == "testsuite") else {
+            return false;
         };
         let failed = count("failures").unwrap_or(0) + count("errors").unwrap_or(0);
-        let skipped = count("skipped").or_else(|| count("disabled")).unwrap_or(0);
+        let skipped = skipped.unwrap_or(0);
         let counts = Counts {
             passed: Some(total.saturating_sub(failed + skipped)),
             failed,
@@ -147,6 +157,7 @@ impl Reader {
             millis: attribute(attributes, "time").and_then(|time| millis(&time)),
         };
         crate::findings::add(&mut self.declared, counts);
+        true
     }
 
     fn end_of_test(&mut self) {

@@ -22,6 +22,10 @@ impl Tool for CargoTest {
         if line.starts_with("---- ") && line.ends_with(" stdout ----") {
             return Mark::Context;
         }
+        // `--quiet` prints a character for a test, and the names of those that failed.
+        if let Some(name) = line.strip_suffix(" --- FAILED") {
+            return failing(name);
+        }
         let Some((name, result)) = line
             .strip_prefix("test ")
             .and_then(|line| line.rsplit_once(" ... "))

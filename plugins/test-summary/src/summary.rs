@@ -3,7 +3,7 @@
 use crate::build_tools::{Dotnet, Gradle, Maven};
 use crate::findings::{BEFORE, Counts, Findings, Mark, add};
 use crate::go::{GoJson, GoTest};
-use crate::javascript::{Jest, Mocha, Vitest};
+use crate::javascript::{Jest, Mocha, Node, Vitest};
 use crate::junit;
 use crate::lines::plain;
 use crate::python::{Pytest, Unittest};
@@ -53,7 +53,7 @@ pub(crate) fn summarize(log: &str, bounds: Bounds) -> Option<Summary> {
             excerpt: findings.excerpt,
         });
     }
-    let tools: [(&'static str, Box<dyn Tool>); 13] = [
+    let tools: [(&'static str, Box<dyn Tool>); 14] = [
         ("gotest", Box::new(GoTest::default())),
         ("gojson", Box::new(GoJson::default())),
         ("pytest", Box::new(Pytest::default())),
@@ -63,6 +63,7 @@ pub(crate) fn summarize(log: &str, bounds: Bounds) -> Option<Summary> {
         ("jest", Box::new(Jest::default())),
         ("vitest", Box::new(Vitest::default())),
         ("mocha", Box::new(Mocha::default())),
+        ("node", Box::new(Node::default())),
         ("maven", Box::new(Maven::default())),
         ("gradle", Box::new(Gradle::default())),
         ("dotnet", Box::new(Dotnet::default())),

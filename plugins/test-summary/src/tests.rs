@@ -35,13 +35,16 @@ fn shown(log: &str) -> String {
     text
 }
 
-/// Reads `outputs.txt`, written after the documented formats: after `### NAME` the output of a tool, and after `>>> ` its summary.
+/// Reads the outputs of tools: after `### NAME` an output, and after `>>> ` its summary. `recorded.txt` has what the tools printed;
+/// `outputs.txt` is written after the documented formats of the other tools and versions.
 fn outputs() -> Vec<(&'static str, String, &'static str)> {
     let mut outputs = Vec::new();
-    for part in include_str!("outputs.txt").split("### ").skip(1) {
-        let (name, rest) = part.split_once('\n').unwrap();
-        let (output, summary) = rest.split_once(">>> ").unwrap();
-        outputs.push((name, output.to_owned(), summary.trim_end()));
+    for file in [include_str!("outputs.txt"), include_str!("recorded.txt")] {
+        for part in file.split("\n### ").skip(1) {
+            let (name, rest) = part.split_once('\n').unwrap();
+            let (output, summary) = rest.rsplit_once("\n>>> ").unwrap();
+            outputs.push((name, format!("{output}\n"), summary.trim_end()));
+        }
     }
     outputs
 }
