@@ -1,14 +1,16 @@
 //! `step-observer plugin`: from an empty folder to a plugin in a cluster, with the program itself.
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use step_observer_tests::api_server::ApiServer;
 use step_observer_tests::events::finished_run;
 use step_observer_tests::observer::Observer;
-use step_observer_tests::plugins::wat;
-use step_observer_tests::program::Program;
-use step_observer_tests::sink::HttpSink;
+use step_observer_tests::plugins::{RELEASE, wat};
+use step_observer_tests::program::{Program, send_signal};
+use step_observer_tests::sink::{HttpSink, PATIENCE};
 use step_observer_tests::{guest, path};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader, Lines};
+use tokio::time::timeout;
 
 fn run(folder: &Path, args: &[&str]) -> Output {
     Program::new()
@@ -153,6 +155,20 @@ async fn a_new_plugin_is_built_tested_and_live_without_a_registry() {
     let shown = good(&folder, &["test", "team-filter.wasm", "--cases", "cases"]);
     assert_eq!(shown, "ok      failed\nok      succeeded\n2 cases passed\n");
 
+    // A crash names the functions of the plugin.
+    let source = folder.join("src/lib.rs");
+    let code = std::fs::read_to_string(&source).unwrap();
+    let crashing = code.replacen(
+        "-> Result<Verdict, String> {",
+        "-> Result<Verdict, String> {\nlook_up_team();",
+        1,
+    ) + "\n#[inline(never)]\nfn look_up_team() { None::<u8>.unwrap(); }\n";
+    assert_ne!(crashing.find("look_up_team();"), None, "{code}");
+    std::fs::write(&source, crashing).unwrap();
+    let crashed = bad(&folder, &["build", "--offline", "--configmap"]);
+    let expected = "it crashed: wasm trap: wasm `unreachable` instruction executed, in team_filter::look_up_team";
+    assert!(crashed.contains(expected), "{crashed}");
+
     let maps = config_maps(&yaml);
     assert_eq!(maps.len(), 1, "{yaml}");
     let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
@@ -188,6 +204,64 @@ async fn a_new_plugin_is_built_tested_and_live_without_a_registry() {
         .collect();
     let failed = "dev.tekton.event.plugin.step.failed.v1".to_owned();
     assert_eq!(kinds, [(failed, "shop".to_owned())]);
+}
+
+/// Returns the lines up to the first one that contains a text.
+async fn lines_until(lines: &mut Lines<impl AsyncBufRead + Unpin>, text: &str) -> String {
+    let mut seen = String::new();
+    loop {
+        let line = timeout(PATIENCE, lines.next_line()).await;
+        let line = line.unwrap_or_else(|_| panic!("no {text:?} in time: {seen}"));
+        let line = line
+            .unwrap()
+            .unwrap_or_else(|| panic!("no {text:?}: {seen}"));
+        seen.push_str(&line);
+        if line.contains(text) {
+            return seen;
+        }
+        seen.push('\n');
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_is_built_and_shown_again_after_every_change() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |process: &str| {
+        // Editors replace a file by a new one.
+        let new = place.path().join("new");
+        std::fs::write(&new, wat("", process)).unwrap();
+        std::fs::rename(&new, place.path().join("plugin.wat")).unwrap();
+    };
+    std::fs::write(place.path().join("build.sh"), "cp plugin.wat \"$1\"\n").unwrap();
+    write(&format!("{RELEASE} (call $keep)"));
+    let mut dev = Program::new()
+        .args(["plugin", "dev", "."])
+        .current_dir(place.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut shown = BufReader::new(dev.stdout.take().unwrap()).lines();
+    let mut progress = BufReader::new(dev.stderr.take().unwrap()).lines();
+    let first = lines_until(&mut shown, " events: ").await;
+    let kept = "13 events: 13 kept unchanged, 0 changed, 0 dropped, 0 failed on";
+    assert!(first.ends_with(kept), "{first}");
+    write(&format!(
+        "{RELEASE} (call $text (i32.const 48) (i32.const 5))"
+    ));
+    let second = lines_until(&mut shown, " events: ").await;
+    let dropped = "13 events: 0 kept unchanged, 0 changed, 13 dropped, 0 failed on";
+    assert!(second.ends_with(dropped), "{second}");
+    assert!(second.contains(": aaaaa"), "{second}");
+    write("(");
+    lines_until(&mut progress, "expected").await;
+    write(&format!("{RELEASE} (call $keep)"));
+    assert_eq!(lines_until(&mut shown, " events: ").await, first);
+    send_signal("INT", dev.id().unwrap());
+    let (ended, _) = tokio::join!(dev.wait(), lines_until(&mut progress, "Ctrl-C ends"));
+    assert!(ended.unwrap().success());
+    let pipe = bad(place.path(), &["dev", ".", "--recording", "-"]);
+    assert!(pipe.contains("it must be a file or a folder"), "{pipe}");
 }
 
 #[test]

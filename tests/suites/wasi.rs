@@ -69,7 +69,7 @@ fn process(spec: PluginSpec) -> Result<(), String> {
     match load(&[spec]).unwrap().process(example_event()) {
         Outcome::Deliver(_, report) => match report.failures().next() {
             None => Ok(()),
-            Some((_, CallFailure::Trap(why), _)) => Err(why.clone()),
+            Some((_, CallFailure::Trap { cause, .. }, _)) => Err(cause.clone()),
             Some((_, failure, _)) => Err(failure.to_string()),
         },
         Outcome::Dropped(report) => Err(report.dropped().unwrap().1.into_owned()),

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod config_map;
+mod dev;
 mod diff;
 mod dry_run;
 mod inspect;
@@ -11,6 +12,7 @@ mod list;
 mod new;
 mod registry;
 mod settings;
+mod sources;
 mod target;
 mod test;
 
@@ -27,6 +29,7 @@ pub(super) async fn dispatch(command: PluginCommand) -> Result<CommandOutcome, C
         PluginCommand::Pull(args) => registry::pull(args).await,
         PluginCommand::Test(args) => test::test(args).await,
         PluginCommand::Run(args) => dry_run::dry_run(args).await,
+        PluginCommand::Dev(args) => dev::dev(args).await,
         PluginCommand::Bench(args) => bench::bench(args).await,
     }
 }

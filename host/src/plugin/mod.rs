@@ -27,7 +27,8 @@ pub use run::{
 };
 pub(crate) use sandbox::RuleSets;
 pub use sandbox::{
-    CallFailure, LimitCeiling, Limits, MemoryBudget, PluginEngine, default_plugin_memory,
+    CallFailure, LimitCeiling, Limits, MemoryBudget, PluginEngine, RunningFunctions,
+    default_plugin_memory,
 };
 
 #[cfg(test)]

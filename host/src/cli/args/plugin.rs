@@ -65,6 +65,13 @@ pub(crate) enum PluginCommand {
         --recording <(kubectl get taskruns -w -o json --output-watch-events)"
     )]
     Run(RunArgs),
+    /// Build a plugin after every change of its source, run its cases, and show what it does to a recorded stream
+    #[command(
+        after_help = "A folder is built with cargo, or with its own `build.sh OUTPUT.wasm`; a file is loaded as it is.\n\
+        Examples:\n  step-observer plugin new only-failures && step-observer plugin dev only-failures\n  \
+        step-observer plugin dev --recording run.jsonl\n  step-observer plugin dev filter.wat"
+    )]
+    Dev(DevArgs),
     /// Measure a plugin: memory, and time per event by size of the log, compared with passthrough
     Bench(BenchArgs),
 }
@@ -187,6 +194,22 @@ pub(crate) struct RunArgs {
     /// Logs of the recordings. Repeatable; the default is CASE.logs.json beside each CASE.jsonl
     #[arg(long, value_name = "FILE")]
     pub(crate) logs: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DevArgs {
+    /// Folder of the plugin, or a module
+    #[arg(default_value = ".", value_name = "DIR|FILE")]
+    pub(crate) source: PathBuf,
+    /// Recording: a file, or a folder with files *.jsonl. Repeatable; the default is the recorded pipeline of the demo
+    #[arg(long = "recording", value_name = "FILE")]
+    pub(crate) recordings: Vec<PathBuf>,
+    /// Logs of the recordings. Repeatable; the default is CASE.logs.json beside each CASE.jsonl
+    #[arg(long, value_name = "FILE")]
+    pub(crate) logs: Vec<PathBuf>,
+    /// Ask no registry: use the crates that cargo has downloaded
+    #[arg(long)]
+    pub(crate) offline: bool,
 }
 
 #[derive(Debug, clap::Args)]

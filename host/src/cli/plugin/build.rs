@@ -124,7 +124,7 @@ fn gzip(module: &[u8]) -> Result<Vec<u8>, CommandError> {
 }
 
 /// Builds the crate, and returns the path of the module.
-fn compile(folder: &Path, offline: bool) -> Result<PathBuf, CommandError> {
+pub(super) fn compile(folder: &Path, offline: bool) -> Result<PathBuf, CommandError> {
     if !folder.join("Cargo.toml").exists() {
         return Err(format!(
             "{} holds no Cargo.toml: begin with `step-observer plugin new NAME`; for other languages see \

@@ -3,7 +3,7 @@
 use super::diff::diff;
 use super::json_file::{read, write};
 use super::target::{engine, load, single_chain, target_config};
-use crate::cli::args::plugin::TestArgs;
+use crate::cli::args::plugin::{PluginTarget, TestArgs};
 use crate::cli::outcome::{CommandError, CommandOutcome};
 use crate::cli::output::print_line;
 use serde_json::{Value, json};
@@ -12,9 +12,7 @@ use std::sync::Arc;
 use step_observer::app::load_plugin;
 use step_observer::event;
 use step_observer::plugin::PluginConfig;
-use step_observer::plugin::{
-    CallFailure, Chain, ChainError, LoadError, OnError, Outcome, PluginEngine,
-};
+use step_observer::plugin::{CallFailure, Chain, ChainError, LoadError, OnError, Outcome};
 use step_observer::terminal;
 
 pub(super) async fn test(args: TestArgs) -> Result<CommandOutcome, CommandError> {
@@ -24,17 +22,11 @@ pub(super) async fn test(args: TestArgs) -> Result<CommandOutcome, CommandError>
         update,
         event,
     } = args;
-    // Each case has its own configuration, as in the native test. The configuration in
-    // `plugin.yaml` is not used.
-    let given = target.plugin.config.clone();
-    let mut config = target_config(target)?;
-    if cases.is_some() {
-        config.config = given;
-    }
-    let engine = engine()?;
     match (cases, event) {
-        (Some(folder), _) => run_cases(&engine, &config, &folder, update).await,
+        (Some(folder), _) => run_cases(target, &folder, update).await,
         (None, Some(file)) => {
+            let config = target_config(target)?;
+            let engine = engine()?;
             let chain = single_chain(&engine, load(&engine, &config).await?);
             let result = outcome(&chain, read(&file)?, &file)?;
             print_line(&terminal::escape_json(&format!("{result:#}")));
@@ -47,12 +39,20 @@ pub(super) async fn test(args: TestArgs) -> Result<CommandOutcome, CommandError>
     }
 }
 
-async fn run_cases(
-    engine: &PluginEngine,
-    config: &PluginConfig,
+/// Compares the results of all cases with the expected ones, or writes them.
+pub(super) async fn run_cases(
+    target: PluginTarget,
     folder: &Path,
     update: bool,
 ) -> Result<CommandOutcome, CommandError> {
+    // Each case has its own configuration, as in the native test. The configuration in
+    // `plugin.yaml` is not used.
+    let given = target.plugin.config.clone();
+    let target = PluginConfig {
+        config: given,
+        ..target_config(target)?
+    };
+    let engine = engine()?;
     let problem = |error: std::io::Error| format!("{}: {error}", folder.display());
     let mut cases: Vec<_> = std::fs::read_dir(folder)
         .map_err(problem)?
@@ -66,15 +66,15 @@ async fn run_cases(
     let mut last: Option<(Value, Result<Arc<Chain>, String>)> = None;
     for case in cases {
         let name = case.file_name().unwrap_or_default().to_string_lossy();
-        let mut config = config.clone();
+        let mut config = target.clone();
         let own = case.join("config.json");
         if own.exists() {
             config.config = read(&own)?;
         }
         let loaded = match last.take().filter(|(before, _)| *before == config.config) {
             Some((_, loaded)) => loaded,
-            None => match load_plugin(engine, &config, &Arc::default()).await {
-                Ok(plugin) => Ok(single_chain(engine, plugin)),
+            None => match load_plugin(&engine, &config, &Arc::default()).await {
+                Ok(plugin) => Ok(single_chain(&engine, plugin)),
                 Err(ChainError {
                     source: LoadError::Configure(refusals),
                     ..

@@ -147,8 +147,11 @@ fn configure_plain(candidate: &Candidate<'_>) -> Result<(Answer, Component), Loa
             let refusals = Refusals::find(candidate.config, reason, again, masked);
             Err(LoadError::Configure(refusals))
         }
-        Err(CallFailure::Time(ms)) => Err(LoadError::ConfigureTrapped(format!(
-            "it ran for more than {ms} ms (limits.configureMs)"
+        Err(CallFailure::Time {
+            limit_ms,
+            functions,
+        }) => Err(LoadError::ConfigureTrapped(format!(
+            "it ran for more than {limit_ms} ms (limits.configureMs){functions}"
         ))),
         Err(failure) => Err(LoadError::ConfigureTrapped(
             candidate.mask(&failure.to_string()),

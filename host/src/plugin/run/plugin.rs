@@ -133,7 +133,7 @@ impl Plugin {
             let failure = match (answer, draft) {
                 (Ok(Verdict::Keep), Some(draft)) => match draft.apply() {
                     Ok(_) => continue,
-                    Err(_) => CallFailure::Time(self.limits.time_ms.get()),
+                    Err(_) => CallFailure::out_of_time(&self.limits),
                 },
                 (Ok(_) | Err(CallFailure::Reported(_)), _) => continue,
                 (Err(failure), _) => failure,
@@ -358,7 +358,7 @@ impl Plugin {
 
     /// Returns the failure of a call that took more than its time.
     pub(super) fn out_of_time(&self) -> CallFailure {
-        CallFailure::Time(self.limits.time_ms.get())
+        CallFailure::out_of_time(&self.limits)
     }
 
     fn no_memory(&self, memory: &PluginMemory) -> CallFailure {

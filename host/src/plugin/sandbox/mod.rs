@@ -14,6 +14,7 @@ mod limits;
 mod mask_output;
 mod memory_budget;
 mod rule_sets;
+mod running_functions;
 mod shared_loads;
 mod wasi;
 
@@ -32,5 +33,6 @@ pub(super) use mask_output::OutputMask;
 pub(super) use memory_budget::{CallMemory, CodeMemory, PluginMemory};
 pub use memory_budget::{MemoryBudget, default_plugin_memory};
 pub(crate) use rule_sets::{RuleSet, RuleSets};
+pub use running_functions::RunningFunctions;
 pub(super) use shared_loads::{LoadKey, SharedLoads};
 pub(super) use wasi::{WASI_PREFIX, add_empty_wasi};
