@@ -47,7 +47,16 @@ const ROOMS: [(&str, &[&str]); 37] = [
     ("page", &["event", "locked", "step"]),
     ("http", &[]),
     ("observer_client", &["clock", "http"]),
-    ("oci", &["bounded_file", "http"]),
+    (
+        "oci",
+        &[
+            "bounded_file",
+            "clock",
+            "file_permissions",
+            "http",
+            "locked",
+        ],
+    ),
     ("trace", &["history", "http"]),
     (
         "known_secrets",
@@ -115,6 +124,7 @@ const ROOMS: [(&str, &[&str]); 37] = [
             "known_secrets",
             "logs",
             "observe",
+            "oci",
             "plugin",
             "sink",
             "standby",
@@ -164,6 +174,7 @@ const ROOMS: [(&str, &[&str]); 37] = [
             "logs",
             "metrics",
             "observe",
+            "oci",
             "page",
             "plugin",
             "prepare",

@@ -68,7 +68,7 @@ pub enum ChallengeError {
     Realm,
     /// The address that issues tokens is another host, and credentials are not sent there.
     #[error(
-        "the registry sends the credentials to another host ({0}): list that host if it may have them (--token-host)"
+        "the registry sends the credentials to another host ({0}): list that host if it may have them (--token-host; tokenHosts in the configuration)"
     )]
     Host(String),
     /// The address that issues tokens is not encrypted.

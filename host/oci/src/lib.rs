@@ -17,5 +17,6 @@ pub use digest::{Digest, DigestError};
 pub use layer::LayerError;
 pub use manifest::{
     Descriptor, LayerKind, MANIFEST_TYPES, MAX_MANIFEST_BYTES, Manifest, ManifestError,
+    SIGNATURE_ANNOTATION,
 };
 pub use reference::{Reference, ReferenceError};

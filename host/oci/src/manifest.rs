@@ -61,7 +61,12 @@ pub struct Manifest {
     pub layer: Descriptor,
     /// How it holds the plugin.
     pub kind: LayerKind,
+    /// The minisign signature of the plugin's file, which the annotation [`SIGNATURE_ANNOTATION`] holds.
+    pub signature: Option<String>,
 }
+
+/// Annotation of a manifest with the minisign signature of the plugin's file: the text of `FILE.minisig`.
+pub const SIGNATURE_ANNOTATION: &str = "dev.step-observer.minisig";
 
 /// Why a manifest is not that of a plugin.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +114,8 @@ struct Document {
     layers: Option<Vec<Descriptor>>,
     #[serde(default)]
     manifests: Option<Vec<serde::de::IgnoredAny>>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 impl Manifest {
@@ -143,7 +150,13 @@ impl Manifest {
                 most: max_bytes,
             });
         }
-        Ok(Self { layer, kind })
+        let annotations = document.annotations.unwrap_or_default();
+        let signature = annotations.get(SIGNATURE_ANNOTATION).cloned();
+        Ok(Self {
+            layer,
+            kind,
+            signature,
+        })
     }
 }
 

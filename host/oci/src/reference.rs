@@ -1,12 +1,14 @@
 //! Names of artifacts in registries (OCI distribution 1.1, "Pulling manifests").
 
 use crate::{Digest, DigestError};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use url::Url;
 
 /// Name of an artifact: `registry/repository:tag@sha256:…`, with a tag, a digest, or both. `oci://` before it is accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Reference {
     registry: String,
     repository: String,
@@ -93,6 +95,20 @@ impl Reference {
             (Some(digest), _) => digest.to_string(),
             (None, tag) => tag.clone().unwrap_or_default(),
         }
+    }
+}
+
+impl TryFrom<String> for Reference {
+    type Error = ReferenceError;
+
+    fn try_from(text: String) -> Result<Self, ReferenceError> {
+        text.parse()
+    }
+}
+
+impl From<Reference> for String {
+    fn from(reference: Reference) -> Self {
+        reference.to_string()
     }
 }
 

@@ -20,7 +20,7 @@ pub enum CheckScope {
     ThisMachine,
 }
 
-/// Loads the plugins of a configuration. If the configuration is for this machine, also opens what
+/// Loads the plugins of a configuration, but for those in registries. If the configuration is for this machine, also opens what
 /// its sinks need. Adds the mistakes to `checked`. A field that already has a mistake gets no
 /// second one.
 ///
@@ -38,6 +38,10 @@ pub async fn check(
     let engine = engine_with_memory(engine()?, &config.plugin_memory, compiler);
     let trust = Arc::new(checked.trust());
     for (path, plugin) in checked.plugins() {
+        // A check contacts nobody.
+        if matches!(plugin.from, PluginFrom::Oci(_)) {
+            continue;
+        }
         for (field, problem) in mistakes(&engine, &path, plugin, &trust).await {
             checked.add_mistake(&field, problem);
         }
@@ -147,6 +151,7 @@ fn blamed_field(path: &FieldPath, from: &PluginFrom, error: &LoadError) -> Field
         (LoadError::ConfigSource { .. }, _) => path.key("configFrom"),
         (LoadError::Digest { .. }, _) => path.key("sha256"),
         (_, PluginFrom::Bundled(_)) => path.key("from").key("bundled"),
+        (_, PluginFrom::Oci(_)) => path.key("from").key("oci"),
         (_, PluginFrom::File(_)) => path.key("from").key("file"),
     }
 }

@@ -11,6 +11,7 @@ mod known_secrets;
 mod memory_limit;
 mod pipeline;
 mod plugins;
+mod registry_plugins;
 mod reload;
 mod removed_sinks;
 mod reviewer;
@@ -42,6 +43,7 @@ use drop_ins::DropInSource;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use pipeline::{CHANGES_CAPACITY, Pipeline};
+use registry_plugins::{PluginLoader, Unpulled};
 use sinks::ReadySink;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -118,7 +120,11 @@ impl App {
             return Err(AppError::NoSink);
         }
         let carried = CarriedOver::open(&source, &config).await?;
-        Self::assemble(source, config, compiler, carried).await
+        let unpulled = match source.is_recording() {
+            true => Unpulled::Refuse,
+            false => Unpulled::StandIn,
+        };
+        Self::assemble(source, config, compiler, carried, unpulled).await
     }
 
     /// Builds the successor of a pipeline, with another configuration. The successor takes over
@@ -135,7 +141,7 @@ impl App {
         carried: CarriedOver,
     ) -> Result<Self, AppError> {
         let carried = carried.for_config(&config)?;
-        Self::assemble(source, config, compiler, carried).await
+        Self::assemble(source, config, compiler, carried, Unpulled::KeepRunning).await
     }
 
     /// Returns the state that the next pipeline takes over.
@@ -156,7 +162,8 @@ impl App {
             ..config
         };
         let carried = CarriedOver::open(&source, &without_sinks).await?;
-        Self::assemble(source, without_sinks, Compiler::Thread, carried).await
+        let unpulled = Unpulled::Refuse;
+        Self::assemble(source, without_sinks, Compiler::Thread, carried, unpulled).await
     }
 
     async fn assemble(
@@ -164,6 +171,7 @@ impl App {
         config: Config,
         compiler: Compiler,
         carried: CarriedOver,
+        unpulled: Unpulled,
     ) -> Result<Self, AppError> {
         let Config {
             cluster: _,
@@ -173,6 +181,7 @@ impl App {
             known_secrets,
             plugins,
             drop_in,
+            registries,
             plugin_memory,
             trust,
             journal,
@@ -187,7 +196,15 @@ impl App {
         let engine = plugins::engine_with_memory(carried.engine.clone(), &plugin_memory, compiler);
         let mut ready = Vec::new();
         let trust = Arc::new(trust);
-        let fixed = plugins::load(&engine, &plugins, &trust).await?;
+        carried.registry_plugins.begin_build();
+        let loader = PluginLoader {
+            engine: &engine,
+            trust: &trust,
+            registry_plugins: &carried.registry_plugins,
+            registries: Arc::new(registries.into()),
+            unpulled,
+        };
+        let fixed = loader.load(&plugins).await?;
         for folder in &drop_in.folders {
             // A folder may vanish and return later, but its absence at the start is a mistake.
             std::fs::read_dir(folder).map_err(|source| AppError::PluginFolder {
@@ -204,8 +221,7 @@ impl App {
         let mut url_watchers = Vec::new();
         let mut opener = sinks::SinkOpener {
             source: &source,
-            engine: &engine,
-            trust: &trust,
+            loader: &loader,
             catalog: &mut catalog,
             url_watchers: &mut url_watchers,
             own_traces: event.trace_context == TraceContext::Own,
@@ -213,6 +229,7 @@ impl App {
         for config in sinks {
             ready.extend(opener.open(config).await?);
         }
+        carried.registry_plugins.finish_build();
         Ok(Self {
             source,
             catalog,

@@ -1,9 +1,10 @@
-//! Loads the plugins of a configuration, and finds the sources of drop-in plugins.
+//! Loads plugins of a configuration, and finds the sources of drop-in plugins.
 
 use super::drop_ins::DropInSource;
 use super::{AppError, Source, memory_limit};
 use crate::bounded::Bounded;
 use crate::observe;
+use crate::oci::Pulled;
 use crate::plugin::dropin::DropInConfig;
 use crate::plugin::{
     ChainError, Compiler, LoadError, MemoryBudget, Plugin, PluginEngine, PluginSettings,
@@ -41,37 +42,34 @@ pub(super) fn engine_with_memory(
         .with_memory_budget(MemoryBudget::new(total))
 }
 
-/// Loads the plugins of a configuration and tests each, without blocking the runtime's threads.
-pub(super) async fn load(
+/// Loads a plugin and tests it, without blocking the runtime's threads. `pulled` is what the registry has, if it is in one.
+pub(super) async fn load_pulled(
     engine: &PluginEngine,
-    configs: &[PluginConfig],
+    config: &PluginConfig,
     trust: &Arc<TrustConfig>,
-) -> Result<Vec<Arc<Plugin>>, ChainError> {
-    let mut plugins = Vec::new();
-    for config in configs {
-        info!(plugin = config.name, "loading plugin");
-        let (asked, possible) = (
-            config.limits.memory_bytes.get(),
-            engine.budget().largest_call(),
+    pulled: Option<Pulled>,
+) -> Result<Arc<Plugin>, ChainError> {
+    info!(plugin = config.name, "loading plugin");
+    let (asked, possible) = (
+        config.limits.memory_bytes.get(),
+        engine.budget().largest_call(),
+    );
+    if asked > possible {
+        warn!(
+            plugin = config.name,
+            asked,
+            possible,
+            "limits.memoryBytes is more than one call can get: raise pluginMemory.totalBytes"
         );
-        if asked > possible {
-            warn!(
-                plugin = config.name,
-                asked,
-                possible,
-                "limits.memoryBytes is more than one call can get: raise pluginMemory.totalBytes"
-            );
-        }
-        let plugin = load_plugin(engine, config, trust).await?;
-        let (name, version) = plugin.identity();
-        let digest = plugin.digest().map_or("", |digest| digest.as_str());
-        debug!(
-            plugin = plugin.name(), name, version, digest, on_error = ?plugin.on_error(),
-            snapshotted = plugin.is_snapshotted(), "plugin is loaded"
-        );
-        plugins.push(plugin);
     }
-    Ok(plugins)
+    let plugin = load_config(engine, config, trust, pulled).await?;
+    let (name, version) = plugin.identity();
+    let digest = plugin.digest().map_or("", |digest| digest.as_str());
+    debug!(
+        plugin = plugin.name(), name, version, digest, on_error = ?plugin.on_error(),
+        snapshotted = plugin.is_snapshotted(), "plugin is loaded"
+    );
+    Ok(plugin)
 }
 
 fn load_one(engine: &PluginEngine, spec: &PluginSpec) -> Result<Plugin, ChainError> {
@@ -93,6 +91,15 @@ pub async fn load_plugin(
     config: &PluginConfig,
     trust: &Arc<TrustConfig>,
 ) -> Result<Arc<Plugin>, ChainError> {
+    load_config(engine, config, trust, None).await
+}
+
+async fn load_config(
+    engine: &PluginEngine,
+    config: &PluginConfig,
+    trust: &Arc<TrustConfig>,
+    pulled: Option<Pulled>,
+) -> Result<Arc<Plugin>, ChainError> {
     let (config, trust) = (config.clone(), trust.clone());
     load_on_a_thread(engine, move || {
         let settings = config.resolve();
@@ -100,7 +107,7 @@ pub async fn load_plugin(
             name: config.name.clone(),
             source,
         })?;
-        Ok(spec(&config, settings, &trust))
+        Ok(spec(&config, settings, &trust, pulled))
     })
     .await
 }
@@ -143,17 +150,33 @@ async fn load_on_a_thread(
 ///
 /// The file cannot be read, or has another digest.
 pub fn read_plugin(config: &PluginConfig) -> Result<Vec<u8>, LoadError> {
-    spec(config, config.clone().into(), &Arc::default()).read()
+    spec(config, config.clone().into(), &Arc::default(), None).read()
 }
 
-fn spec(config: &PluginConfig, settings: PluginSettings, trust: &Arc<TrustConfig>) -> PluginSpec {
-    let source = match &config.from {
-        PluginFrom::File(path) => PluginSource::File(path.clone()),
-        PluginFrom::Bundled(name) => PluginSource::Bundled(name.clone()),
+/// Returns a plugin to load. `pulled` is what the registry has, if it is in one and was pulled.
+pub(super) fn spec(
+    config: &PluginConfig,
+    settings: PluginSettings,
+    trust: &Arc<TrustConfig>,
+    pulled: Option<Pulled>,
+) -> PluginSpec {
+    let mut artifact = None;
+    let source = match (&config.from, pulled) {
+        (PluginFrom::File(path), _) => PluginSource::File(path.clone()),
+        (PluginFrom::Bundled(name), _) => PluginSource::Bundled(name.clone()),
+        (PluginFrom::Oci(reference), None) => PluginSource::Registry(reference.clone()),
+        (PluginFrom::Oci(reference), Some(pulled)) => {
+            artifact = Some(reference.pinned(pulled.manifest));
+            PluginSource::Bytes {
+                module: pulled.module.into(),
+                signature: pulled.signature.map(Into::into),
+            }
+        }
     };
     PluginSpec {
         settings,
         trust: trust.clone(),
+        artifact,
         ..PluginSpec::new(&*config.name, source)
     }
 }

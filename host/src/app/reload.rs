@@ -1,6 +1,7 @@
 //! State that outlives a change of the configuration: the journal, the history, the admin server's
 //! listeners, and the pauses of sinks.
 
+use super::registry_plugins::RegistryPlugins;
 use super::{AppError, Source, plugins};
 use crate::admin::{AdminConfig, Listeners, ReloadStatus};
 use crate::bounded::Bounded;
@@ -44,6 +45,8 @@ pub struct CarriedOver {
     /// Runs the plugins. What it has compiled stays, if the next configuration names it with the same
     /// settings.
     pub(super) engine: PluginEngine,
+    /// Plugins that were pulled from registries, and those that are missing.
+    pub(super) registry_plugins: RegistryPlugins,
     traces_config: Option<TracesConfig>,
     pub(super) traces: Option<TraceExporter>,
     reloads: Arc<Locked<ReloadStatus>>,
@@ -102,6 +105,7 @@ impl CarriedOver {
         };
         Ok(Self {
             engine: plugins::engine()?,
+            registry_plugins: RegistryPlugins::open(folder),
             journal,
             history,
             journal_config,
@@ -228,10 +232,18 @@ impl CarriedOver {
         reloads.last_refusal = outcome.err();
     }
 
+    /// Waits until a plugin that could not be pulled from its registry was pulled: a pipeline with the same configuration then has it.
+    /// Waits for ever if none is missing.
+    pub async fn plugin_pulled(&self) {
+        self.registry_plugins.pulled().await;
+    }
+
     /// Clears the last refusal, because the file again matches the configuration in use.
     pub fn clear_last_refusal(&self) {
         let mut reloads = self.reloads.lock();
         reloads.last_refusal = None;
+        drop(reloads);
+        self.registry_plugins.forget_refused();
     }
 
     pub(super) fn reloads(&self) -> ReloadStatus {

@@ -1,10 +1,11 @@
 //! Opens the sinks of a configuration, each with its plugins and its dead-letter sink.
 
-use super::{AppError, Source, plugins, tekton};
+use super::registry_plugins::PluginLoader;
+use super::{AppError, Source, tekton};
 use crate::config::{DeadLetterConfig, SinkConfig};
 use crate::deliver::DeadLetterSink;
+use crate::plugin::Chain;
 use crate::plugin::dropin::Catalog;
-use crate::plugin::{Chain, PluginEngine, TrustConfig};
 use crate::sink::{FollowTekton, Sink, SinkContext, TektonConfig};
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -35,8 +36,7 @@ pub(super) enum SinkLifetime {
 /// Opens sinks.
 pub(super) struct SinkOpener<'a> {
     pub(super) source: &'a Source,
-    pub(super) engine: &'a PluginEngine,
-    pub(super) trust: &'a Arc<TrustConfig>,
+    pub(super) loader: &'a PluginLoader<'a>,
     pub(super) catalog: &'a mut Catalog,
     /// Futures that follow the URLs that the cluster can change: one for each such sink.
     pub(super) url_watchers: &'a mut Vec<BoxFuture<'static, ()>>,
@@ -64,8 +64,8 @@ impl SinkOpener<'_> {
             });
         }
         let sink = self.sink(&config).await?;
-        let own = plugins::load(self.engine, &config.plugins, self.trust).await?;
-        let chain = Arc::new(Chain::new(self.engine, own, 0));
+        let own = self.loader.load(&config.plugins).await?;
+        let chain = Arc::new(Chain::new(self.loader.engine, own, 0));
         self.catalog.add_sink(&config.name, &chain);
         opened.push(ReadySink {
             config,

@@ -138,7 +138,7 @@ async fn run_config(args: &RunArgs, compiler: &Compiler) -> Result<Config, Comma
     Ok(config)
 }
 
-/// Waits until the file holds another usable configuration, and builds a pipeline from it. A
+/// Waits until the file holds another usable configuration, or a missing plugin was pulled, and builds a pipeline from it. A
 /// refused configuration is logged and changes nothing.
 async fn changed_app(
     args: &RunArgs,
@@ -148,14 +148,17 @@ async fn changed_app(
     carried_over: &CarriedOver,
 ) -> (Config, App) {
     loop {
-        file.changed().await;
+        let is_pulled = tokio::select! {
+            () = file.changed() => false,
+            () = carried_over.plugin_pulled() => true,
+        };
         let built = async {
             let config = run_config(args, compiler).await?;
             // A file may look complete while its writer is still at work.
             if file.has_changed().await {
                 return Ok(None);
             }
-            if config == *current {
+            if config == *current && !is_pulled {
                 return Ok(None);
             }
             let source = cluster::source(&config).await?;

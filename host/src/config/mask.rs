@@ -8,7 +8,7 @@ use serde_json::Value;
 impl Config {
     /// Replaces values that may be secrets with `***`: values of headers, paths and queries of
     /// URLs, the rules, values and key of `redact-secrets`, and the whole configuration of plugins
-    /// from files, because its meaning is unknown.
+    /// from files and registries, because its meaning is unknown.
     #[must_use]
     pub fn masked(&self) -> Self {
         let mut masked = self.clone();
@@ -45,7 +45,7 @@ fn mask_plugin(plugin: &mut PluginConfig) {
         // The configuration of bundled plugins is no secret: it goes into events, or names rules
         // and fields.
         PluginFrom::Bundled(_) => {}
-        PluginFrom::File(_) => mask_values(&mut plugin.config),
+        PluginFrom::File(_) | PluginFrom::Oci(_) => mask_values(&mut plugin.config),
     }
 }
 

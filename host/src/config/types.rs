@@ -9,6 +9,7 @@ use crate::journal::JournalConfig;
 use crate::known_secrets::KnownSecretsConfig;
 use crate::logs::LogConfig;
 use crate::observe::ClusterConfig;
+use crate::oci::RegistryConfig;
 use crate::plugin::dropin::DropInConfig;
 use crate::plugin::{PluginConfig, PluginMemoryConfig, TrustConfig};
 use crate::sink::SinkKind;
@@ -39,6 +40,9 @@ pub struct Config {
     pub plugins: Vec<PluginConfig>,
     /// Plugins that are added and removed while the observer runs. Events pass them after `plugins`.
     pub drop_in: DropInConfig,
+    /// Registries of plugins, with their credentials. A registry that needs none of these settings needs no entry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub registries: Vec<RegistryConfig>,
     /// Memory that all plugins share.
     pub plugin_memory: PluginMemoryConfig,
     /// Trust in plugins: signatures and digests that they must have.
@@ -73,6 +77,7 @@ impl Default for Config {
             known_secrets: KnownSecretsConfig::default(),
             plugins: Vec::new(),
             drop_in: DropInConfig::default(),
+            registries: Vec::new(),
             plugin_memory: PluginMemoryConfig::default(),
             trust: TrustConfig::default(),
             journal: JournalConfig::default(),

@@ -84,6 +84,14 @@ pub enum OciError {
         /// Bytes of the answer; the rest is not read.
         found: u64,
     },
+    /// Pulling took too long.
+    #[error("{reference}: pulling it took more than {seconds} seconds")]
+    Slow {
+        /// The artifact.
+        reference: String,
+        /// The bound of the time.
+        seconds: u64,
+    },
     /// The manifest is not that of a plugin.
     #[error("{reference}: {source}")]
     Manifest {

@@ -1,10 +1,17 @@
 //! Plugins in registries (OCI distribution 1.1). The crate `step-observer-oci` reads references, manifests, credentials and challenges; this
 //! room speaks with the registry.
 
+mod cache;
+mod config;
 mod error;
 mod registry;
 mod request;
+mod store;
 
+pub use config::{Registries, RegistryConfig};
 pub use error::OciError;
 pub use registry::{Pulled, Registry, RegistryAccess};
-pub use step_observer_oci::{About, ComponentTypes, Digest, Reference, ReferenceError};
+pub use step_observer_oci::{
+    About, ComponentTypes, Digest, Reference, ReferenceError, SIGNATURE_ANNOTATION,
+};
+pub use store::PluginStore;

@@ -50,6 +50,64 @@ pub struct Pulled {
     pub manifest: Digest,
     /// The file of the plugin.
     pub module: Vec<u8>,
+    /// Its minisign signature, if the manifest has one.
+    pub signature: Option<String>,
+}
+
+/// Manifest and layer of a plugin, as the registry has them. Their digests were compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Contents {
+    pub(super) manifest: Vec<u8>,
+    pub(super) layer: Vec<u8>,
+}
+
+impl Contents {
+    /// Compares the layer with the manifest, and takes the plugin from it.
+    ///
+    /// # Errors
+    ///
+    /// The manifest is not that of a plugin, or the layer is another, or it holds no plugin.
+    pub(super) fn plugin(self, reference: &Reference, max_bytes: u64) -> Result<Pulled, OciError> {
+        let digest = Digest::of(&self.manifest);
+        let read = manifest(reference, &self.manifest, max_bytes)?;
+        match Digest::of(&self.layer) {
+            found if found == read.layer.digest => {}
+            found => {
+                return Err(OciError::Digest {
+                    what: "the layer",
+                    expected: read.layer.digest,
+                    found,
+                });
+            }
+        }
+        let module = read.kind.module(self.layer, max_bytes);
+        Ok(Pulled {
+            manifest: digest,
+            module: module.map_err(|source| OciError::Layer {
+                reference: reference.to_string(),
+                source,
+            })?,
+            signature: read.signature,
+        })
+    }
+}
+
+/// Reads the manifest of a reference, whose digest it must have.
+fn manifest(reference: &Reference, bytes: &[u8], max_bytes: u64) -> Result<Manifest, OciError> {
+    let found = Digest::of(bytes);
+    if let Some(expected) = reference.digest()
+        && expected != found
+    {
+        return Err(OciError::Digest {
+            what: "the manifest",
+            expected,
+            found,
+        });
+    }
+    Manifest::parse(bytes, max_bytes).map_err(|source| OciError::Manifest {
+        reference: reference.to_string(),
+        source,
+    })
 }
 
 /// An artifact in its registry.
@@ -106,33 +164,22 @@ impl Registry {
     /// # Errors
     ///
     /// The registry cannot be reached or refuses, or what it has is not that plugin.
-    pub async fn pull(mut self) -> Result<Pulled, OciError> {
+    pub async fn pull(self) -> Result<Pulled, OciError> {
+        let (reference, max_bytes) = (self.reference.clone(), self.access.max_bytes);
+        self.contents().await?.plugin(&reference, max_bytes)
+    }
+
+    /// Pulls manifest and layer.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Registry::pull`], but for what is in the layer.
+    pub(super) async fn contents(mut self) -> Result<Contents, OciError> {
         let bytes = self.manifest().await?;
-        let digest = Digest::of(&bytes);
-        if let Some(expected) = self.reference.digest()
-            && expected != digest
-        {
-            return Err(OciError::Digest {
-                what: "the manifest",
-                expected,
-                found: digest,
-            });
-        }
-        let Manifest { layer, kind } =
-            Manifest::parse(&bytes, self.access.max_bytes).map_err(|source| {
-                OciError::Manifest {
-                    reference: self.reference.to_string(),
-                    source,
-                }
-            })?;
-        let bytes = self.blob(layer.digest, layer.size).await?;
-        let module = kind.module(bytes, self.access.max_bytes);
-        Ok(Pulled {
-            manifest: digest,
-            module: module.map_err(|source| OciError::Layer {
-                reference: self.reference.to_string(),
-                source,
-            })?,
+        let read = manifest(&self.reference, &bytes, self.access.max_bytes)?;
+        Ok(Contents {
+            manifest: bytes,
+            layer: self.blob(read.layer.digest, read.layer.size).await?,
         })
     }
 

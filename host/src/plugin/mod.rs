@@ -16,7 +16,7 @@ pub use load::{
     COMPLETE_BUILD, ConfigSource, FileDigest, Inspection, LoadError, MAX_FILE_BYTES,
     MAX_MODULE_BYTES, PluginAbout, PluginConfig, PluginFrom, PluginMemoryConfig, PluginSettings,
     PluginSource, PluginSpec, PublicKey, Refusals, SetSummary, TrustConfig, bundled_plugins,
-    compile_for_parent, missing_plugins, plugins_in_source,
+    compile_for_parent, missing_plugins, plugins_in_source, read_signature,
 };
 pub(crate) use load::{omit_fields, original_path};
 pub use policy::{OnError, Wasi};

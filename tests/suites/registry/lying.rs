@@ -17,7 +17,11 @@ fn artifact() -> (String, Vec<u8>) {
     (manifest.to_string(), module)
 }
 
-fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response<Body> {
+pub(super) fn answer(
+    status: u16,
+    headers: &[(&str, &str)],
+    body: impl Into<Body>,
+) -> Response<Body> {
     let mut answer = Response::builder().status(status);
     for (name, value) in headers {
         answer = answer.header(*name, *value);
@@ -26,7 +30,11 @@ fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Respo
 }
 
 /// Answers with a manifest, and with a layer.
-fn contents(asked: &Asked, manifest: impl Into<Body>, layer: impl Into<Body>) -> Response<Body> {
+pub(super) fn contents(
+    asked: &Asked,
+    manifest: impl Into<Body>,
+    layer: impl Into<Body>,
+) -> Response<Body> {
     match asked.path.contains("/manifests/") {
         true => answer(200, &[("content-type", MANIFEST)], manifest),
         false => answer(200, &[], layer),

@@ -1,5 +1,6 @@
-//! `plugin push`, `plugin pull` and `plugin inspect` with a real registry and clients of others.
+//! Plugins in registries: the commands with a real registry and clients of others, and an observer that loads from one.
 
+mod loaded;
 mod lying;
 
 use flate2::Compression;

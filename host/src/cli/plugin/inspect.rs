@@ -31,7 +31,11 @@ pub(super) async fn inspect(args: InspectArgs) -> Result<CommandOutcome, Command
             (found, load(&engine()?, &config).await, None)
         }
         Inspected::Registry(reference) => {
-            let Pulled { manifest, module } = fetch(&reference, registry).await?;
+            let Pulled {
+                manifest,
+                module,
+                signature: _,
+            } = fetch(&reference, registry).await?;
             let found = Inspection::parse(&module)?;
             let loaded = load_bytes(&engine()?, name_of(&reference), module, settings).await;
             (found, loaded, Some(reference.pinned(manifest)))

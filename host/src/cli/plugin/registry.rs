@@ -5,11 +5,14 @@ use crate::cli::args::registry::RegistryArgs;
 use crate::cli::outcome::{CommandError, CommandOutcome};
 use crate::cli::output::{print_line, print_progress};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use step_observer::app::read_plugin;
-use step_observer::oci::{About, ComponentTypes, Pulled, Reference, Registry, RegistryAccess};
-use step_observer::plugin::{Inspection, MAX_FILE_BYTES, PluginConfig, PluginFrom};
+use step_observer::oci::{
+    About, ComponentTypes, Pulled, Reference, Registry, RegistryAccess, SIGNATURE_ANNOTATION,
+};
+use step_observer::plugin::{Inspection, MAX_FILE_BYTES, PluginConfig, PluginFrom, read_signature};
 use step_observer::terminal;
 
 /// Docker's folder in the home folder.
@@ -41,7 +44,7 @@ pub(super) async fn push(args: PushArgs) -> Result<CommandOutcome, CommandError>
             imports: found.imports,
             target: None,
         }),
-        ..About::default()
+        annotations: signature(&plugin)?,
     };
     print_progress(&format!("pushing {} bytes to {reference}", module.len()));
     let pushed = Registry::new(reference.clone(), access(registry))?;
@@ -58,7 +61,11 @@ pub(super) async fn pull(args: PullArgs) -> Result<CommandOutcome, CommandError>
         json,
     } = args;
     let out = out.unwrap_or_else(|| format!("{}.wasm", name_of(&reference)).into());
-    let Pulled { manifest, module } = fetch(&reference, registry).await?;
+    let Pulled {
+        manifest,
+        module,
+        signature: _,
+    } = fetch(&reference, registry).await?;
     let found = Inspection::parse(&module)?;
     write_new(&out, &module)?;
     print_progress(&format!("{}: {} bytes", out.display(), module.len()));
@@ -108,6 +115,17 @@ fn print(reference: &Reference, module: &str, json: bool) {
     print_line(&terminal::escape_json(&format!("{text:#}")));
 }
 
+/// Returns the annotation with the signature that is beside the file of a plugin, if there is one.
+fn signature(plugin: &PluginConfig) -> Result<BTreeMap<String, String>, CommandError> {
+    let PluginFrom::File(path) = &plugin.from else {
+        return Ok(BTreeMap::new());
+    };
+    let found =
+        read_signature(path).map_err(|error| format!("{}.minisig: {error}", path.display()))?;
+    let found = found.map(|text| (SIGNATURE_ANNOTATION.to_owned(), text.to_string()));
+    Ok(found.into_iter().collect())
+}
+
 /// Returns the name of the file that other tools write when they pull.
 fn file_name(plugin: &PluginConfig) -> String {
     match &plugin.from {
@@ -116,6 +134,7 @@ fn file_name(plugin: &PluginConfig) -> String {
             let name = path.file_name().unwrap_or_default();
             name.to_string_lossy().into_owned()
         }
+        PluginFrom::Oci(reference) => format!("{}.wasm", name_of(reference)),
     }
 }
 

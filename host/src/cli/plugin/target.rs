@@ -15,7 +15,7 @@ pub(super) fn target_config(target: PluginTarget) -> Result<PluginConfig, Comman
     let PluginTarget { plugin, settings } = target;
     let beside = match &plugin.from {
         PluginFrom::File(file) => Some(file.with_file_name("plugin.yaml")),
-        PluginFrom::Bundled(_) => None,
+        PluginFrom::Bundled(_) | PluginFrom::Oci(_) => None,
     };
     let Some(path) = settings.or(beside.filter(|path| path.exists())) else {
         return Ok(plugin);

@@ -6,7 +6,7 @@ use super::package::{
     self, Fingerprint, MAX_PACKAGES, Origin, Package, PackageError, PackageFiles,
 };
 use super::slot::{Loaded, Slot, SlotKey, WantedPlugin, describe, wanted_plugins};
-use super::status::{Notice, PluginEntry, PluginState, Roster};
+use super::status::{Notice, PluginEntry, PluginState, Refusal, Roster};
 use crate::plugin::{
     Chain, CrashRecord, LimitCeiling, LoadError, Plugin, PluginEngine, TrustConfig,
 };
@@ -246,11 +246,16 @@ impl Catalog {
         let entry = |name: &str, plugin: &Arc<Plugin>| PluginEntry {
             name: name.to_owned(),
             origin: Origin::Configuration,
-            state: PluginState::Loaded,
+            state: match plugin.not_loaded() {
+                None => PluginState::Loaded,
+                Some(_) => PluginState::StandIn,
+            },
             plugin: Some(plugin.clone()),
             order: None,
             since: 1,
-            refused: None,
+            refused: plugin.not_loaded().map(|reason| Refusal {
+                reason: reason.to_owned(),
+            }),
         };
         let configured = self
             .configured

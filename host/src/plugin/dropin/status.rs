@@ -96,6 +96,9 @@ pub struct LoadedStatus {
     /// SHA-256 of its file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// Its name in a registry, with the digest of the manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<String>,
     /// Position among dropped-in plugins; `None` for plugins of the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<i32>,
@@ -149,6 +152,7 @@ impl PluginEntry {
                 name: name.to_owned(),
                 version: version.to_owned(),
                 sha256: plugin.digest().map(|digest| digest.as_str().to_owned()),
+                artifact: plugin.artifact().map(ToString::to_string),
                 order: self.order,
                 on_error: plugin.on_error(),
                 generation: self.since,

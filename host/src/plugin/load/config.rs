@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
+use step_observer_oci::Reference;
 
 /// Memory of plugins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -146,4 +147,7 @@ pub enum PluginFrom {
     File(PathBuf),
     /// A plugin that is part of step-observer: `passthrough`, `filter-events`, `redact-secrets` or `enrich-run`.
     Bundled(String),
+    /// A plugin in a registry of OCI artifacts: `registry.example/plugins/filter:1.0@sha256:…`, where `step-observer
+    /// plugin push` prints the digest. Without a digest, the tag decides at each start which plugin is loaded.
+    Oci(#[schemars(with = "String")] Reference),
 }

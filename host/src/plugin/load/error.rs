@@ -13,6 +13,14 @@ pub enum LoadError {
     /// The file cannot be read.
     #[error("failed to read it: {0}")]
     Read(#[from] std::io::Error),
+    /// It cannot be pulled from its registry.
+    #[error("it cannot be pulled: {0}")]
+    Pull(String),
+    /// It is in a registry, and this command pulls nothing.
+    #[error(
+        "it is in a registry ({0}): pull it first (step-observer plugin pull), and name the file"
+    )]
+    NotPulled(String),
     /// A value of its configuration cannot be read from its file or variable.
     #[error("configFrom {path}: {problem}")]
     ConfigSource {
@@ -125,7 +133,8 @@ pub enum LoadError {
     },
     /// It has no signature.
     #[error(
-        "it is not signed, and `trust.requireSignature` is set: sign it with `minisign -Sm FILE` and deliver FILE.minisig with it"
+        "it is not signed, and `trust.requireSignature` is set: sign it with `minisign -Sm FILE` and deliver FILE.minisig with it \
+         (step-observer plugin push takes it along)"
     )]
     Unsigned,
     /// Its signature is not valid or not trusted.

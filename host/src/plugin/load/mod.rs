@@ -35,5 +35,5 @@ pub use refusals::Refusals;
 pub(crate) use refusals::{omit_fields, original_path};
 pub use settings::PluginSettings;
 pub(super) use spec::{MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX};
-pub use spec::{PluginSource, PluginSpec};
+pub use spec::{PluginSource, PluginSpec, read_signature};
 pub use trust::{FileDigest, PublicKey, TrustConfig};

@@ -7,6 +7,7 @@ use super::trust::TrustConfig;
 use crate::bounded_file;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use step_observer_oci::Reference;
 
 /// The source of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum PluginSource {
     File(PathBuf),
     /// A plugin that is part of this program, by name.
     Bundled(String),
+    /// A plugin in a registry that was not pulled. It cannot be loaded.
+    Registry(Reference),
     /// The content of a file, and its signature if there is one.
     Bytes {
         /// The content of the file.
@@ -46,6 +49,8 @@ pub struct PluginSpec {
     pub settings: PluginSettings,
     /// The keys whose signatures are trusted.
     pub trust: Arc<TrustConfig>,
+    /// The name in its registry, with the digest of the manifest, if `source` was pulled from one.
+    pub artifact: Option<Reference>,
     /// True if the plugin is configured once and every event starts from the configured memory.
     /// Only benchmarks set it to false.
     pub snapshot: bool,
@@ -60,6 +65,7 @@ impl PluginSpec {
             source,
             settings: PluginSettings::default(),
             trust: Arc::default(),
+            artifact: None,
             snapshot: true,
         }
     }
@@ -91,7 +97,10 @@ impl PluginSpec {
                 )?;
                 return Ok(found.to_vec());
             }
-            PluginSource::File(path) => (read(path, MAX_FILE_BYTES)?, signature(path)?),
+            PluginSource::File(path) => (read(path, MAX_FILE_BYTES)?, read_signature(path)?),
+            PluginSource::Registry(reference) => {
+                return Err(LoadError::NotPulled(reference.to_string()));
+            }
             PluginSource::Bytes { module, signature } => (module.to_vec(), signature.clone()),
         };
         super::trust::check(
@@ -118,7 +127,12 @@ pub(crate) const SIGNATURE_SUFFIX: &str = ".minisig";
 /// Largest signature in bytes, with its comments.
 pub(crate) const MAX_SIGNATURE_BYTES: u64 = 16 * 1024;
 
-fn signature(path: &Path) -> Result<Option<Arc<str>>, LoadError> {
+/// Reads the signature beside the file of a plugin, `FILE.minisig`. Returns `None` if there is none.
+///
+/// # Errors
+///
+/// The signature cannot be read, or is too large for one.
+pub fn read_signature(path: &Path) -> Result<Option<Arc<str>>, LoadError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(SIGNATURE_SUFFIX);
     match read(Path::new(&beside), MAX_SIGNATURE_BYTES) {

@@ -17,6 +17,7 @@ use crate::redact::ScanLimits;
 use crate::step::{Envelope, Redactor};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use step_observer_oci::Reference;
 use wasmtime::component::Resource;
 
 /// A plugin in a chain.
@@ -26,6 +27,8 @@ pub struct Plugin {
     pub(crate) on_error: OnError,
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<PluginMetrics>,
+    /// Its name in a registry, with the digest of the manifest.
+    artifact: Option<Reference>,
     /// Records running calls, so that a start after a crash can count them.
     call_marker: Option<CallMarker>,
     kind: Kind,
@@ -76,6 +79,7 @@ impl Plugin {
             on_error: spec.settings.on_error.unwrap_or(default),
             limits: spec.settings.limits.clone(),
             metrics: Arc::default(),
+            artifact: spec.artifact.clone(),
             call_marker: None,
             kind: Kind::Ready {
                 compiled,
@@ -106,6 +110,7 @@ impl Plugin {
             on_error: spec.settings.on_error.unwrap_or(OnError::Strip),
             limits: spec.settings.limits.clone(),
             metrics: Arc::default(),
+            artifact: spec.artifact.clone(),
             call_marker: None,
             kind: Kind::StandIn(reason),
         }
@@ -162,6 +167,12 @@ impl Plugin {
     #[must_use]
     pub fn digest(&self) -> Option<&FileDigest> {
         self.identity.digest.as_ref()
+    }
+
+    /// Returns its name in a registry, with the digest of the manifest. `None` for a plugin from elsewhere.
+    #[must_use]
+    pub fn artifact(&self) -> Option<&Reference> {
+        self.artifact.as_ref()
     }
 
     /// Returns the size of its file in bytes.
