@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use step_observer::oci::Digest;
 use step_observer_tests::admin::{admin_address, get_until};
 use step_observer_tests::api_server::ApiServer;
-use step_observer_tests::available;
 use step_observer_tests::events::finished_run;
 use step_observer_tests::observer::{Observer, UNLIMITED_LOOK_BACK};
 use step_observer_tests::plugins::stamp;
 use step_observer_tests::registry::{PASSWORD, RegistryServer, ScriptedRegistry, docker_config};
 use step_observer_tests::sink::HttpSink;
+use step_observer_tests::{available, path};
 
 /// Each run gives `started` and `succeeded`.
 const EVENTS: usize = 2;
@@ -255,4 +255,48 @@ async fn a_real_registry_gets_the_password_of_the_configuration() {
     assert_eq!(stamped(&server, &sink, 1, "ce-pluginerror").await, "");
     let (_, log) = observing.stop().await;
     assert!(!log.contains(PASSWORD), "{log}");
+}
+
+#[tokio::test]
+async fn a_signature_comes_with_the_plugin_and_is_required_if_the_configuration_says_so() {
+    let registry = available!(RegistryServer::start().await);
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, address) = (folder.path(), &*registry.address);
+    let signed = |name: &str| path(&format!("corpus/signed/{name}"));
+    let key = std::fs::read_to_string(signed("author.pub")).unwrap();
+    let key = key.lines().nth(1).unwrap();
+    let start = |artifact: String| {
+        let config = format!(
+            "{UNLIMITED_LOOK_BACK}registries: [{{host: '{address}', plainHttp: true}}]\n\
+             trust: {{requireSignature: true, publicKeys: ['{key}']}}\n\
+             plugins: [{{name: keep, from: {{oci: '{artifact}'}}}}]\n"
+        );
+        let args = ["--to", &sink.url, "--admin", "127.0.0.1:0"];
+        Observer::with_config(&server, &config, &args)
+    };
+    std::fs::copy(signed("keep.wat"), folder.join("keep.wat")).unwrap();
+    let unsigned = format!("oci://{address}/unsigned:1.0");
+    let unsigned = pinned(&good(folder, &["push", "keep.wat", &unsigned]).await);
+    let log = start(unsigned).ended().await;
+    assert!(log.contains("plugin `keep`: it is not signed"), "{log}");
+
+    std::fs::copy(signed("keep.wat.minisig"), folder.join("keep.wat.minisig")).unwrap();
+    let name = format!("oci://{address}/signed:1.0");
+    let name = pinned(&good(folder, &["push", "keep.wat", &name]).await);
+    let mut observing = start(name.clone());
+    let admin = admin_address(&mut observing).await;
+    plugins_when(&admin, "loaded").await;
+    observing.stop().await;
+
+    // The signature of another file.
+    let other = std::fs::read_to_string(signed("keep.wat")).unwrap();
+    std::fs::write(folder.join("keep.wat"), format!("{other} ")).unwrap();
+    let forged = format!("oci://{address}/forged:1.0");
+    let forged = pinned(&good(folder, &["push", "keep.wat", &forged]).await);
+    let log = start(forged).ended().await;
+    assert!(
+        log.contains("plugin `keep`: its signature does not hold"),
+        "{log}"
+    );
 }
