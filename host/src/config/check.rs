@@ -5,6 +5,7 @@ use super::types::{DEAD_LETTERS, MAX_SINKS};
 use super::{Config, ConfigError, SinkConfig, file_access, read_text};
 use crate::admin::AdminConfigError;
 use crate::known_secrets;
+use crate::oci::RegistryConfig;
 use crate::plugin::{PluginConfig, TrustConfig};
 use crate::standby::StandbyConfig;
 use crate::yaml::{self, FieldPath, LenientParse, Mistakes};
@@ -118,6 +119,16 @@ impl ConfigCheck {
                 .config()
                 .map(|config| known_secrets::unreadable_sources(&config.known_secrets));
             self.add_mistakes_below(&known, unreadable.unwrap_or_default());
+        }
+        let registries = FieldPath::default().key("registries");
+        if !self.0.is_invalid(&registries) {
+            let unreadable = self
+                .config()
+                .map(|config| file_access::unreadable_in("registries", &config.registries));
+            for (field, problem) in unreadable.into_iter().flatten() {
+                let field = FieldPath::parse(&field).unwrap_or(registries.clone());
+                self.add_mistake(&field, problem);
+            }
         }
         let traces = FieldPath::default().key("traces");
         if self.0.is_invalid(&traces) {
@@ -248,6 +259,12 @@ impl ConfigCheck {
         let problem = config.standby.as_ref().and_then(StandbyConfig::problem);
         if let (Some((field, problem)), false) = (problem, self.0.is_invalid(&standby)) {
             self.add_mistake(&standby.key(field), problem);
+        }
+        let registries = FieldPath::default().key("registries");
+        for (index, problem) in RegistryConfig::problems(&config.registries) {
+            if !self.0.is_invalid(&registries) {
+                self.add_mistake(&registries.index(index).key("host"), problem);
+            }
         }
         let directory = FieldPath::default().key("journal").key("directory");
         if config

@@ -3,6 +3,7 @@
 use super::registry::RegistryAccess;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use step_observer_oci::Reference;
 
@@ -28,6 +29,32 @@ pub struct RegistryConfig {
     pub token_hosts: Vec<String>,
 }
 
+impl RegistryConfig {
+    /// Returns the mistakes of a list, each with the index of its entry: a host that no reference can have, and one that an earlier entry
+    /// has.
+    #[must_use]
+    pub fn problems(registries: &[Self]) -> Vec<(usize, String)> {
+        let mut hosts = HashSet::new();
+        let problem = |(index, registry): (usize, &Self)| {
+            // Any repository shows how a reference writes the host.
+            let reference: Result<Reference, _> = format!("{}/any:any", registry.host).parse();
+            let problem = match reference {
+                Ok(reference) if reference.registry() != registry.host => {
+                    format!("write the host as references do: {}", reference.registry())
+                }
+                Ok(_) if hosts.insert(registry.host.clone()) => return None,
+                Ok(_) => format!(
+                    "the host `{}` is there twice: remove an entry",
+                    registry.host
+                ),
+                Err(error) => error.to_string(),
+            };
+            Some((index, problem))
+        };
+        registries.iter().enumerate().filter_map(problem).collect()
+    }
+}
+
 /// The registries of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registries(Vec<RegistryConfig>);
@@ -39,10 +66,9 @@ impl From<Vec<RegistryConfig>> for Registries {
 }
 
 impl Registries {
-    /// Returns how the registry of a reference is reached. The first entry of its host counts.
+    /// Returns how the registry of a reference is reached.
     pub(super) fn access(&self, reference: &Reference, max_bytes: u64) -> RegistryAccess {
-        let is_its =
-            |registry: &&RegistryConfig| registry.host.eq_ignore_ascii_case(reference.registry());
+        let is_its = |registry: &&RegistryConfig| registry.host == reference.registry();
         let Some(registry) = self.0.iter().find(is_its) else {
             return RegistryAccess {
                 max_bytes,
@@ -63,5 +89,41 @@ impl Registries {
             token_hosts,
             max_bytes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_those_of_references_and_are_there_once() {
+        let hosts = [
+            "registry.example",
+            "127.0.0.1:5000",
+            "Registry.example",
+            "https://registry.example",
+            "registry.example/plugins",
+            "127.0.0.1:5000",
+            "registry",
+        ];
+        let registries = hosts.map(|host| RegistryConfig {
+            host: host.to_owned(),
+            credentials_file: None,
+            ca_file: None,
+            plain_http: false,
+            token_hosts: Vec::new(),
+        });
+        let problems = RegistryConfig::problems(&registries);
+        let wrong: Vec<usize> = problems.iter().map(|(index, _)| *index).collect();
+        assert_eq!(wrong, [2, 3, 4, 5, 6], "{problems:?}");
+        assert_eq!(
+            problems[0].1,
+            "write the host as references do: registry.example"
+        );
+        assert_eq!(
+            problems[3].1,
+            "the host `127.0.0.1:5000` is there twice: remove an entry"
+        );
     }
 }
