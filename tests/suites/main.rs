@@ -16,6 +16,7 @@ mod budgets;
 mod builds;
 mod bundled;
 mod catalog;
+mod catalog_fetches;
 mod chart;
 mod citations;
 mod cluster;

@@ -9,6 +9,7 @@ mod digest;
 mod layer;
 mod manifest;
 mod reference;
+mod scope;
 
 pub use artifact::{About, Artifact, ComponentTypes};
 pub use challenge::{Access, Challenge, ChallengeError, TokenRequest, token};
@@ -20,3 +21,4 @@ pub use manifest::{
     SIGNATURE_ANNOTATION,
 };
 pub use reference::{Reference, ReferenceError};
+pub use scope::{RegistryScope, ScopeError};

@@ -155,7 +155,7 @@ impl FromStr for Reference {
 
 /// Returns a host with its port as URLs write it. A name without a dot and a port could also be the first part of a repository, so it is
 /// refused, but for `localhost`.
-fn registry(host: &str) -> Option<String> {
+pub(crate) fn registry(host: &str) -> Option<String> {
     let url = Url::parse(&format!("https://{host}")).ok()?;
     let name = url.host_str()?;
     let is_only_host = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
@@ -176,7 +176,7 @@ fn registry(host: &str) -> Option<String> {
 }
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*`
-fn is_repository(name: &str) -> bool {
+pub(crate) fn is_repository(name: &str) -> bool {
     name.split('/').all(|part| {
         let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let separators = part.split(is_word).filter(|between| !between.is_empty());

@@ -2,20 +2,27 @@
 //! changes from ConfigMaps and folders, and publishes chains. It loads plugins one after the other;
 //! meanwhile events go through the current chain.
 
+use super::drop_in_fetcher::DropInFetcher;
 use super::instance;
 use super::supervisor::{Supervisor, Until};
 use crate::observe::{self, PluginConfigMapChange, PluginEventRecorder};
 use crate::plugin::dropin::{
     Catalog, LoadJob, LoadResult, Notice, Origin, PluginFolder, Roster, SourceChange,
 };
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// Time between two scans of a folder.
 const FOLDER_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest time for which the first events wait for plugins from registries. It is longer than a registry usually takes, because a plugin
+/// that is missing fails on every event.
+const FIRST_FETCHES_TIME: Duration = Duration::from_secs(20);
 /// Changes that wait to be applied. Each may contain a module.
 const CHANGES_CAPACITY: usize = 4;
 /// Notices that wait to be written as Events.
@@ -34,6 +41,7 @@ pub(super) enum DropInSource {
 pub(super) fn start(
     catalog: Catalog,
     sources: Vec<DropInSource>,
+    fetcher: DropInFetcher,
     client: Option<&kube::Client>,
     stages: &mut Supervisor,
 ) -> watch::Receiver<Roster> {
@@ -45,7 +53,7 @@ pub(super) fn start(
         let publishing = publish_events(recorder, to_publish);
         stages.spawn("plugin events", Until::Prepared, publishing);
     }
-    let watching = watch_drop_ins(catalog, sources, rosters, notices);
+    let watching = watch_drop_ins(catalog, sources, fetcher, rosters, notices);
     stages.spawn("plugins", Until::Prepared, watching);
     roster
 }
@@ -54,6 +62,7 @@ pub(super) fn start(
 async fn watch_drop_ins(
     catalog: Catalog,
     sources: Vec<DropInSource>,
+    fetcher: DropInFetcher,
     roster: watch::Sender<Roster>,
     notices: mpsc::Sender<Notice>,
 ) {
@@ -70,18 +79,24 @@ async fn watch_drop_ins(
         }
     });
     let reading = futures::future::join_all(reading);
-    tokio::join!(reading, maintain_catalog(catalog, offered, roster, notices));
+    let maintaining = maintain_catalog(catalog, offered, fetcher, roster, notices);
+    tokio::join!(reading, maintaining);
 }
 
-/// Applies changes as they come, loads the plugins that they need, and publishes the chain.
+/// Applies changes as they come, fetches and loads the plugins that they need, and publishes the chain.
 async fn maintain_catalog(
     mut catalog: Catalog,
     mut offered: mpsc::Receiver<SourceChange>,
+    fetcher: DropInFetcher,
     roster: watch::Sender<Roster>,
     notices: mpsc::Sender<Notice>,
 ) {
     let mut loading = None;
+    let mut fetching = FuturesUnordered::new();
+    let begin = Instant::now();
+    let mut give_up_at = None;
     loop {
+        let next_fetch = catalog.next_fetch_time(begin.elapsed());
         tokio::select! {
             change = offered.recv() => match change {
                 Some(change) => catalog.apply(change),
@@ -94,6 +109,20 @@ async fn maintain_catalog(
                     catalog.finish(done);
                 }
             }
+            Some(done) = fetching.next() => {
+                catalog.fetched(done, begin.elapsed(), fastrand::f64());
+            }
+            () = until(next_fetch.map(|at| begin + at)) => {}
+            () = until(give_up_at) => {
+                give_up_at = None;
+                catalog.stop_waiting_for_fetches();
+            }
+        }
+        while let Some(job) = catalog.next_fetch(begin.elapsed()) {
+            fetching.push(fetcher.fetch(job));
+        }
+        if give_up_at.is_none() && catalog.waits_for_fetches() {
+            give_up_at = Some(Instant::now() + FIRST_FETCHES_TIME);
         }
         if loading.is_none() {
             loading = catalog.next_job().map(start_loading);
@@ -104,6 +133,14 @@ async fn maintain_catalog(
             notices.try_send(notice).ok();
         }
         publish(&catalog, &roster);
+    }
+}
+
+/// Waits until a moment; for ever if there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

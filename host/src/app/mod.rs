@@ -3,6 +3,7 @@
 
 mod check;
 mod deliveries;
+mod drop_in_fetcher;
 mod drop_ins;
 mod error;
 mod gaps;
@@ -39,6 +40,7 @@ use crate::plugin::Compiler;
 use crate::plugin::dropin::Catalog;
 use crate::prepare::EventHook;
 use crate::step_metrics::StepMetricsConfig;
+use drop_in_fetcher::DropInFetcher;
 use drop_ins::DropInSource;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -62,6 +64,7 @@ pub struct App {
     source: Source,
     catalog: Catalog,
     drop_ins: Vec<DropInSource>,
+    drop_in_fetcher: DropInFetcher,
     sinks: Vec<ReadySink>,
     /// Futures that follow the URLs of sinks that the cluster can change.
     url_watchers: Vec<BoxFuture<'static, ()>>,
@@ -213,10 +216,18 @@ impl App {
             })?;
         }
         let ceiling = drop_in.limits.clone();
+        let scopes = drop_in.registries.clone();
+        let fetcher = DropInFetcher::new(
+            &drop_in,
+            loader.registries.clone(),
+            carried.registry_plugins.dropped_in().clone(),
+            source.secrets(),
+        );
         let drop_ins = plugins::sources(&source, drop_in);
         let catalog = Catalog::new(&engine, trust.clone(), fixed, drop_ins.len());
         let mut catalog = catalog
             .with_ceiling(ceiling)
+            .with_registries(scopes)
             .with_crashes(carried.crashes.clone());
         let mut url_watchers = Vec::new();
         let mut opener = sinks::SinkOpener {
@@ -234,6 +245,7 @@ impl App {
             source,
             catalog,
             drop_ins,
+            drop_in_fetcher: fetcher,
             sinks: ready,
             url_watchers,
             carried,

@@ -91,6 +91,7 @@ impl Pipeline {
             source,
             catalog,
             drop_ins,
+            drop_in_fetcher,
             sinks,
             url_watchers,
             carried,
@@ -120,7 +121,13 @@ impl Pipeline {
         stages.spawn("removed sinks", Until::Prepared, rest);
         let deliveries = Deliveries::start(sinks, &shared.carried, &mut registry, &mut stages);
         shared.report_progress(&deliveries);
-        let roster = drop_ins::start(catalog, drop_ins, source.client(), &mut stages);
+        let roster = drop_ins::start(
+            catalog,
+            drop_ins,
+            drop_in_fetcher,
+            source.client(),
+            &mut stages,
+        );
         dropin::register_metrics(&mut registry, roster.clone());
         for watcher in url_watchers {
             stages.spawn("follow Tekton", Until::Delivered, watcher);

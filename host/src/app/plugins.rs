@@ -187,6 +187,8 @@ pub(super) fn sources(source: &Source, config: DropInConfig) -> Vec<DropInSource
         config_maps,
         namespace,
         folders,
+        registries: _,
+        pull_secrets: _,
         limits: _,
     } = config;
     let mut sources: Vec<_> = folders.into_iter().map(DropInSource::Folder).collect();

@@ -3,6 +3,7 @@
 use super::plugins;
 use crate::locked::Locked;
 use crate::oci::{Digest, OciError, PluginStore, Pulled, Reference, Registries};
+use crate::plugin::dropin::MAX_ARTIFACT_BYTES;
 use crate::plugin::{
     ChainError, LoadError, MAX_FILE_BYTES, Plugin, PluginConfig, PluginEngine, PluginFrom,
     TrustConfig,
@@ -16,6 +17,10 @@ use std::time::Duration;
 use step_observer_core::Backoff;
 use tracing::{debug, info, warn};
 
+/// Name of the folder with the plugins of the configuration, in the journal's folder.
+const FOLDER: &str = "plugins";
+/// Name of the folder with dropped-in plugins. They have one of their own, so that they do not displace those of the configuration.
+const DROPPED_IN_FOLDER: &str = "dropped-in-plugins";
 /// Plugins that are pulled at a time. Each may take 32 MiB.
 const PULLS_AT_A_TIME: usize = 2;
 /// Pauses between attempts to pull a plugin.
@@ -39,6 +44,7 @@ pub(super) enum Unpulled {
 #[derive(Clone, Debug)]
 pub(super) struct RegistryPlugins {
     store: PluginStore,
+    dropped_in: PluginStore,
     state: Arc<Locked<State>>,
 }
 
@@ -59,9 +65,18 @@ impl RegistryPlugins {
     /// Opens the plugins that earlier processes have pulled.
     pub(super) fn open(journal: Option<&Path>) -> Self {
         Self {
-            store: PluginStore::open(journal, MAX_FILE_BYTES),
+            store: PluginStore::open(journal.map(|journal| journal.join(FOLDER)), MAX_FILE_BYTES),
+            dropped_in: PluginStore::open(
+                journal.map(|journal| journal.join(DROPPED_IN_FOLDER)),
+                MAX_ARTIFACT_BYTES,
+            ),
             state: Arc::default(),
         }
+    }
+
+    /// Returns the dropped-in plugins that were pulled.
+    pub(super) fn dropped_in(&self) -> &PluginStore {
+        &self.dropped_in
     }
 
     /// Begins to collect what a new pipeline lacks.
@@ -107,12 +122,21 @@ impl RegistryPlugins {
         let mut attempt = 1_u32;
         loop {
             tokio::time::sleep(PULL_BACKOFF.delay(attempt, fastrand::f64())).await;
-            match self.store.get(&reference, &registries).await {
+            match self.get(&reference, &registries).await {
                 Ok(_) => return reference,
                 Err(error) => debug!(attempt, %error, "a plugin still cannot be pulled"),
             }
             attempt = attempt.saturating_add(1);
         }
+    }
+
+    async fn get(
+        &self,
+        reference: &Reference,
+        registries: &Registries,
+    ) -> Result<Pulled, OciError> {
+        let access = registries.access(reference);
+        self.store.get(reference, access).await
     }
 
     /// Pulls a plugin. A name without a digest is resolved again; if that fails, its last version counts.
@@ -122,7 +146,7 @@ impl RegistryPlugins {
         reference: &Reference,
         registries: &Registries,
     ) -> Result<Pulled, OciError> {
-        let error = match self.store.get(reference, registries).await {
+        let error = match self.get(reference, registries).await {
             Ok(pulled) => {
                 self.note_version(name, reference, pulled.manifest);
                 return Ok(pulled);
@@ -133,7 +157,7 @@ impl RegistryPlugins {
         let Some(version) = version else {
             return Err(error);
         };
-        let pulled = self.store.get(&reference.pinned(version), registries).await;
+        let pulled = self.get(&reference.pinned(version), registries).await;
         let pulled = pulled.map_err(|_| error)?;
         warn!(plugin = name, digest = %version, "the registry cannot be asked for a newer version: the last one stays");
         Ok(pulled)

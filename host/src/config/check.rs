@@ -5,12 +5,16 @@ use super::types::{DEAD_LETTERS, MAX_SINKS};
 use super::{Config, ConfigError, SinkConfig, file_access, read_text};
 use crate::admin::AdminConfigError;
 use crate::known_secrets;
+use crate::observe;
 use crate::oci::RegistryConfig;
 use crate::plugin::{PluginConfig, TrustConfig};
 use crate::standby::StandbyConfig;
 use crate::yaml::{self, FieldPath, LenientParse, Mistakes};
 use std::collections::HashSet;
 use std::path::Path;
+
+/// Most Secrets in `dropIn.pullSecrets`. They are read one after the other while a plugin is fetched.
+const MAX_PULL_SECRETS: usize = 16;
 
 /// A configuration that is checked: its valid part, and the mistakes in the rest.
 #[derive(Debug)]
@@ -264,6 +268,18 @@ impl ConfigCheck {
         for (index, problem) in RegistryConfig::problems(&config.registries) {
             if !self.0.is_invalid(&registries) {
                 self.add_mistake(&registries.index(index).key("host"), problem);
+            }
+        }
+        let secrets = FieldPath::default().key("dropIn").key("pullSecrets");
+        for (index, name) in config.drop_in.pull_secrets.iter().enumerate() {
+            let problem = match observe::is_secret_name(name) {
+                true if index < MAX_PULL_SECRETS => continue,
+                true => format!("there are more than {MAX_PULL_SECRETS} Secrets: join them"),
+                false => "this is no name of a Secret (lower-case letters, digits, `-` and `.`)"
+                    .to_owned(),
+            };
+            if !self.0.is_invalid(&secrets) {
+                self.add_mistake(&secrets.index(index), problem);
             }
         }
         let directory = FieldPath::default().key("journal").key("directory");

@@ -1,5 +1,6 @@
 //! The HTTP client of sinks and traces.
 
+use super::addresses::{AddressGuard, LocalAddresses};
 use super::error::with_causes;
 use super::proxy::{self, ProxyUse};
 use super::{ExtraRoots, HttpError, HttpUrl, TlsFiles, tls};
@@ -28,12 +29,17 @@ pub(crate) struct ClientOptions<'a> {
     pub(crate) proxy: ProxyUse,
     pub(crate) tls: &'a TlsFiles,
     pub(crate) extra_roots: &'a ExtraRoots,
+    pub(crate) local_addresses: LocalAddresses,
 }
 
 /// A client with its connections. Clones share them. It follows no redirects: they could lead events, and their
 /// credentials, anywhere.
 #[derive(Clone, Debug)]
-pub(crate) struct HttpClient(reqwest::Client);
+pub(crate) struct HttpClient {
+    client: reqwest::Client,
+    /// Refuses addresses, if others choose the hosts of requests.
+    guard: Option<AddressGuard>,
+}
 
 impl HttpClient {
     /// Builds a client. Connects to nothing.
@@ -63,14 +69,19 @@ impl HttpClient {
         if direct {
             builder = builder.no_proxy();
         }
-        builder.build().map(Self).map_err(|error| failed(&error))
+        let guard = AddressGuard::new(&options.local_addresses, options.url, options.proxy);
+        if let Some(guard) = &guard {
+            builder = builder.dns_resolver(guard.clone());
+        }
+        let client = builder.build().map_err(|error| failed(&error))?;
+        Ok(Self { client, guard })
     }
 
     /// Sends a request and returns its response, whose body is not read yet.
     ///
     /// # Errors
     ///
-    /// There is no response. The message leaves out the URL, which may hold a token.
+    /// There is no response, or the client may not connect to the host. The message leaves out the URL, which may hold a token.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -78,10 +89,13 @@ impl HttpClient {
         headers: HeaderMap,
         body: Option<RequestBody>,
     ) -> Result<HttpResponse, String> {
+        if let Some(guard) = &self.guard {
+            guard.check(url)?;
+        }
         let mut request = reqwest::Request::new(method, url.0.clone());
         *request.headers_mut() = headers;
         *request.body_mut() = body.map(|RequestBody(body)| body);
-        match self.0.execute(request).await {
+        match self.client.execute(request).await {
             Ok(response) => Ok(HttpResponse(response)),
             Err(error) => Err(with_causes(&error.without_url())),
         }

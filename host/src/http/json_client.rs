@@ -1,7 +1,8 @@
 //! Posts JSON to one URL.
 
 use super::{
-    ClientOptions, ExtraRoots, HttpClient, HttpError, HttpUrl, ProxyUse, TlsConfig, TlsFiles,
+    ClientOptions, ExtraRoots, HttpClient, HttpError, HttpUrl, LocalAddresses, ProxyUse, TlsConfig,
+    TlsFiles,
 };
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
@@ -33,6 +34,7 @@ impl JsonClient {
             proxy: ProxyUse::Environment,
             tls: &TlsFiles::read(tls)?,
             extra_roots: &ExtraRoots::default(),
+            local_addresses: LocalAddresses::Permitted,
         });
         Ok(Self {
             client: client?,

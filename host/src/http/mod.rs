@@ -1,6 +1,7 @@
 //! The HTTP client with TLS, credentials, proxies and `Retry-After`. Sinks, traces and requests to
 //! the API server share this code, so that each rule is implemented only once.
 
+mod addresses;
 mod client;
 mod credentials;
 mod error;
@@ -11,6 +12,7 @@ mod secret_file;
 mod tls;
 mod url;
 
+pub use addresses::LocalAddresses;
 pub(crate) use client::{ClientOptions, HttpClient, HttpResponse, RequestBody};
 pub use credentials::{Header, HttpAuth};
 pub use error::HttpError;

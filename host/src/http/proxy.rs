@@ -45,6 +45,11 @@ pub(super) fn is_tls(url: &HttpUrl) -> bool {
     find(url).is_some_and(|proxy| scheme(&proxy) == "https")
 }
 
+/// Returns the host of the proxy for requests to a URL, without its port.
+pub(super) fn host(url: &HttpUrl) -> Option<String> {
+    find(url)?.uri().host().map(str::to_owned)
+}
+
 /// Returns host and port of the proxy for requests to a URL. `has_credentials` states whether the
 /// requests carry credentials that the proxy could misuse.
 ///

@@ -77,6 +77,7 @@ pub use plugin_config_maps::{
 pub use raw_events::{RawEvent, RawEventHook};
 pub use recorded_logs::RecordedLogs;
 pub use review::{ReviewError, ReviewOutcome, review};
+pub(crate) use secret_refs::is_secret_name;
 pub use slim::{SlimPod, SlimTaskRun};
 pub use tekton_sink::{TektonSink, watch_tekton_sink};
 pub(crate) use termination_message::mask as mask_termination_message;

@@ -98,7 +98,8 @@ impl Refs {
 }
 
 /// Returns whether a text is a name that a Secret can have, a subdomain of RFC 1123.
-fn is_secret_name(text: &str) -> bool {
+#[must_use]
+pub(crate) fn is_secret_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         label

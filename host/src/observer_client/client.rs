@@ -5,8 +5,8 @@ use super::event::ShownEvent;
 use super::follow::{self, ObserverStream};
 use crate::clock;
 use crate::http::{
-    ClientOptions, ExtraRoots, HttpClient, HttpResponse, HttpUrl, ProxyUse, TlsFiles, read_token,
-    retry_after_of,
+    ClientOptions, ExtraRoots, HttpClient, HttpResponse, HttpUrl, LocalAddresses, ProxyUse,
+    TlsFiles, read_token, retry_after_of,
 };
 use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -58,6 +58,7 @@ impl ObserverClient {
             proxy,
             tls: &TlsFiles::default(),
             extra_roots: &ExtraRoots::default(),
+            local_addresses: LocalAddresses::Permitted,
         });
         let client = client.map_err(|source| ObserverError::Client {
             observer: observer.clone(),

@@ -1,4 +1,4 @@
-//! Keeps pulled plugins by the digest of their manifest: in a folder of the journal, else in memory.
+//! Keeps pulled plugins by the digest of their manifest: in a folder, else in memory.
 //!
 //! A file holds the manifest and the layer, as the registry has them: the length of the manifest as eight bytes in little-endian order,
 //! the manifest, the layer. Both digests are compared whenever a file is read, so that only a whole and unchanged file is used.
@@ -15,8 +15,6 @@ use std::time::SystemTime;
 use step_observer_oci::{Digest, MAX_MANIFEST_BYTES, Manifest};
 use tracing::warn;
 
-/// Name of the folder in the journal's folder.
-const FOLDER: &str = "plugins";
 /// Suffix of the files, whose names are the digits of the manifest's digest.
 const SUFFIX: &str = ".artifact";
 /// Suffix of a file that is being written.
@@ -64,9 +62,8 @@ struct State {
 }
 
 impl Cache {
-    /// Opens the cache in the folder of a journal. `max_bytes` is the size of the largest layer.
-    pub(super) fn open(journal: Option<&Path>, max_bytes: u64) -> Self {
-        let folder = journal.map(|journal| journal.join(FOLDER));
+    /// Opens the cache in a folder, which is made when it is needed. `max_bytes` is the size of the largest layer.
+    pub(super) fn open(folder: Option<PathBuf>, max_bytes: u64) -> Self {
         if let Some(folder) = folder.as_deref().filter(|folder| folder.is_dir()) {
             file_permissions::restrict_folder(folder);
             remove_unfinished(folder);
@@ -292,8 +289,12 @@ mod tests {
         (Digest::of(&manifest), Contents { manifest, layer })
     }
 
+    fn open(journal: &Path) -> Cache {
+        Cache::open(Some(journal.join("plugins")), 1000)
+    }
+
     fn files(journal: &Path) -> Vec<PathBuf> {
-        let found = std::fs::read_dir(journal.join(FOLDER)).unwrap();
+        let found = std::fs::read_dir(journal.join("plugins")).unwrap();
         found.map(|entry| entry.unwrap().path()).collect()
     }
 
@@ -301,10 +302,10 @@ mod tests {
     fn an_artifact_is_kept_in_a_private_file_and_found_by_the_next_process() {
         let journal = tempfile::tempdir().unwrap();
         let (digest, artifact) = contents("one");
-        let cache = Cache::open(Some(journal.path()), 1000);
+        let cache = open(journal.path());
         assert_eq!(cache.get(digest), None);
         cache.put(digest, &artifact);
-        let next = Cache::open(Some(journal.path()), 1000);
+        let next = open(journal.path());
         assert_eq!(next.get(digest), Some(artifact));
         let [file] = files(journal.path()).try_into().unwrap();
         let mode = std::fs::metadata(file).unwrap().permissions().mode();
@@ -315,7 +316,7 @@ mod tests {
     fn damaged_and_hostile_files_are_removed() {
         let journal = tempfile::tempdir().unwrap();
         let (digest, artifact) = contents("one");
-        let cache = Cache::open(Some(journal.path()), 1000);
+        let cache = open(journal.path());
         cache.put(digest, &artifact);
         let [file] = files(journal.path()).try_into().unwrap();
         let whole = std::fs::read(&file).unwrap();
@@ -352,7 +353,7 @@ mod tests {
         };
         let open = || Cache {
             limits,
-            ..Cache::open(Some(journal.path()), 1000)
+            ..open(journal.path())
         };
         let (cache, earlier) = (open(), open());
         let [(old, one), (used, two), (new, three)] = ["one", "two", "three"].map(contents);

@@ -67,13 +67,11 @@ impl From<Vec<RegistryConfig>> for Registries {
 
 impl Registries {
     /// Returns how the registry of a reference is reached.
-    pub(super) fn access(&self, reference: &Reference, max_bytes: u64) -> RegistryAccess {
+    #[must_use]
+    pub fn access(&self, reference: &Reference) -> RegistryAccess {
         let is_its = |registry: &&RegistryConfig| registry.host == reference.registry();
         let Some(registry) = self.0.iter().find(is_its) else {
-            return RegistryAccess {
-                max_bytes,
-                ..RegistryAccess::default()
-            };
+            return RegistryAccess::default();
         };
         let RegistryConfig {
             host: _,
@@ -87,7 +85,7 @@ impl Registries {
             ca_file,
             docker_config: credentials_file,
             token_hosts,
-            max_bytes,
+            ..RegistryAccess::default()
         }
     }
 }

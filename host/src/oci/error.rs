@@ -26,6 +26,14 @@ pub enum OciError {
         /// What is wrong with them.
         source: CredentialsError,
     },
+    /// A Secret with credentials cannot be read.
+    #[error("Secret {name}: {problem}")]
+    Secret {
+        /// Namespace and name.
+        name: String,
+        /// What is wrong, and the remedy.
+        problem: String,
+    },
     /// The way in which the registry asks for credentials cannot be answered.
     #[error("{registry}: {source}")]
     Challenge {

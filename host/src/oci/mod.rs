@@ -8,10 +8,12 @@ mod registry;
 mod request;
 mod store;
 
+pub use crate::http::LocalAddresses;
 pub use config::{Registries, RegistryConfig};
 pub use error::OciError;
-pub use registry::{Pulled, Registry, RegistryAccess};
+pub use registry::{CredentialSource, Pulled, Registry, RegistryAccess};
 pub use step_observer_oci::{
-    About, ComponentTypes, Digest, Reference, ReferenceError, SIGNATURE_ANNOTATION,
+    About, ComponentTypes, Credential, Digest, Reference, ReferenceError, RegistryScope,
+    SIGNATURE_ANNOTATION, find_credential,
 };
 pub use store::PluginStore;

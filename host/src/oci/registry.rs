@@ -4,13 +4,16 @@ use super::error::OciError;
 use super::request::Request;
 use crate::bounded_file;
 use crate::http::{
-    ClientOptions, ExtraRoots, HttpClient, HttpResponse, HttpUrl, ProxyUse, RequestBody, TlsConfig,
-    TlsFiles,
+    ClientOptions, ExtraRoots, HttpClient, HttpResponse, HttpUrl, LocalAddresses, ProxyUse,
+    RequestBody, TlsConfig, TlsFiles,
 };
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
+use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use step_observer_oci::{
     About, Access, Artifact, Challenge, Credential, Digest, MANIFEST_TYPES, MAX_MANIFEST_BYTES,
@@ -28,6 +31,15 @@ const MAX_CREDENTIALS_BYTES: u64 = 1024 * 1024;
 /// The file in the folder that `DOCKER_CONFIG` names.
 const CONFIG_FILE: &str = "config.json";
 
+/// Finds credentials elsewhere than in a file.
+pub trait CredentialSource: Debug + Send + Sync {
+    /// Returns the credential for the repository of an artifact; `None` if there is none. Called only if the registry asks for it.
+    fn find<'a>(
+        &'a self,
+        reference: &'a Reference,
+    ) -> BoxFuture<'a, Result<Option<Credential>, OciError>>;
+}
+
 /// How a registry is reached.
 #[derive(Clone, Debug, Default)]
 pub struct RegistryAccess {
@@ -37,6 +49,10 @@ pub struct RegistryAccess {
     pub ca_file: Option<PathBuf>,
     /// Docker's `config.json`, or the folder with it. Read only if the registry asks for credentials.
     pub docker_config: Option<PathBuf>,
+    /// The credentials, if they are not in a file. Then `docker_config` is not read.
+    pub credentials: Option<Arc<dyn CredentialSource>>,
+    /// Addresses that the registry may have, and every place that it leads to.
+    pub local_addresses: LocalAddresses,
     /// Hosts, beside the registry's own, that get the credentials to issue a token.
     pub token_hosts: Vec<String>,
     /// Size of the largest plugin, in bytes.
@@ -149,6 +165,7 @@ impl Registry {
             proxy: ProxyUse::Environment,
             tls: &TlsFiles::read(&tls)?,
             extra_roots: &ExtraRoots::default(),
+            local_addresses: access.local_addresses.clone(),
         })?;
         Ok(Self {
             client,
@@ -374,7 +391,10 @@ impl Registry {
         let headers = headers.get_all(WWW_AUTHENTICATE).iter();
         let headers = headers.filter_map(|header| header.to_str().ok());
         let asked = Challenge::parse(headers).map_err(challenge)?;
-        let credential = self.credential()?;
+        let credential = match &self.access.credentials {
+            Some(source) => source.find(&self.reference).await?,
+            None => self.credential_in_file()?,
+        };
         let value = match (asked, credential) {
             (_, Some(Credential::Token(token))) => Some(format!("Bearer {token}")),
             (Challenge::Basic, None) => None,
@@ -432,8 +452,8 @@ impl Registry {
         })
     }
 
-    /// Reads the credential for the repository.
-    fn credential(&self) -> Result<Option<Credential>, OciError> {
+    /// Reads the credential for the repository from Docker's `config.json`.
+    fn credential_in_file(&self) -> Result<Option<Credential>, OciError> {
         let Some(path) = &self.access.docker_config else {
             return Ok(None);
         };

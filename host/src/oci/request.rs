@@ -65,7 +65,8 @@ impl Request {
 fn remedy(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => {
-            ": give it credentials that it knows (--docker-config; credentialsFile in the configuration), or make the repository public"
+            ": give it credentials that it knows (--docker-config; credentialsFile in the configuration; dropIn.pullSecrets for ConfigMaps and \
+             folders of plugins), or make the repository public"
         }
         StatusCode::FORBIDDEN => ": the credentials do not permit this",
         StatusCode::NOT_FOUND => ": look for typing errors in repository, tag and digest",

@@ -1,12 +1,11 @@
 //! Plugins of registries, each of which is pulled once.
 
 use super::cache::Cache;
-use super::config::Registries;
 use super::error::OciError;
-use super::registry::{Contents, Pulled, Registry};
+use super::registry::{Contents, Pulled, Registry, RegistryAccess};
 use crate::locked::Locked;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use step_observer_oci::{Digest, Reference};
@@ -28,18 +27,18 @@ struct Inner {
 }
 
 impl PluginStore {
-    /// Opens the plugins in the folder of a journal. Without a folder they are kept in memory. `max_bytes` is the size of the largest
-    /// plugin.
+    /// Opens the plugins in a folder. Without a folder they are kept in memory. `max_bytes` is the size of the largest plugin.
     #[must_use]
-    pub fn open(journal: Option<&Path>, max_bytes: u64) -> Self {
+    pub fn open(folder: Option<PathBuf>, max_bytes: u64) -> Self {
         Self(Arc::new(Inner {
-            cache: Cache::open(journal, max_bytes),
+            cache: Cache::open(folder, max_bytes),
             max_bytes,
             pulling: Locked::default(),
         }))
     }
 
-    /// Returns a plugin. If it has a digest and was pulled before, makes no request.
+    /// Returns a plugin. If it has a digest and was pulled before, makes no request. Of `access`, the bound of the size is that of all
+    /// plugins here.
     ///
     /// # Errors
     ///
@@ -47,11 +46,14 @@ impl PluginStore {
     pub async fn get(
         &self,
         reference: &Reference,
-        registries: &Registries,
+        access: RegistryAccess,
     ) -> Result<Pulled, OciError> {
-        // References to one digest in one repository differ in their tags.
+        // References to one digest in one repository differ in their tags. Another registry may be faster, and does not wait.
         let name = match reference.digest() {
-            Some(digest) => digest.to_string(),
+            Some(digest) => {
+                let (registry, repository) = (reference.registry(), reference.repository());
+                format!("{registry}/{repository}@{digest}")
+            }
             None => reference.to_string(),
         };
         let turn = self.turn(name);
@@ -59,21 +61,25 @@ impl PluginStore {
         if let Some(digest) = reference.digest()
             && let Some(contents) = self.cached(digest).await
         {
-            return self.plugin(contents, reference).await;
+            return self.plugin(|| contents, reference).await;
         }
-        let access = registries.access(reference, self.0.max_bytes);
+        let access = RegistryAccess {
+            max_bytes: self.0.max_bytes,
+            ..access
+        };
         let registry = Registry::new(reference.clone(), access)?;
         let pulling = tokio::time::timeout(PULL_TIME, registry.contents());
         let contents = pulling.await.map_err(|_| OciError::Slow {
             reference: reference.to_string(),
             seconds: PULL_TIME.as_secs(),
         })??;
-        let (store, kept) = (self.clone(), contents.clone());
-        let keeping = tokio::task::spawn_blocking(move || {
-            store.0.cache.put(Digest::of(&kept.manifest), &kept);
-        });
-        keeping.await.ok();
-        self.plugin(contents, reference).await
+        let store = self.clone();
+        let keep = move || {
+            let digest = Digest::of(&contents.manifest);
+            store.0.cache.put(digest, &contents);
+            contents
+        };
+        self.plugin(keep, reference).await
     }
 
     /// Returns the lock of what is pulled under a name.
@@ -94,11 +100,16 @@ impl PluginStore {
         reading.await.ok()?
     }
 
-    /// Compares the digests, and takes the plugin from its layer.
-    async fn plugin(&self, contents: Contents, reference: &Reference) -> Result<Pulled, OciError> {
+    /// Compares the digests, and takes the plugin from its layer. `contents` may block its thread.
+    async fn plugin(
+        &self,
+        contents: impl FnOnce() -> Contents + Send + 'static,
+        reference: &Reference,
+    ) -> Result<Pulled, OciError> {
         let (reference, max_bytes) = (reference.clone(), self.0.max_bytes);
         let name = reference.to_string();
-        let unpacking = tokio::task::spawn_blocking(move || contents.plugin(&reference, max_bytes));
+        let unpacking =
+            tokio::task::spawn_blocking(move || contents().plugin(&reference, max_bytes));
         unpacking.await.map_err(|_| OciError::Unreachable {
             what: name,
             reason: "it cannot be unpacked; please report this".to_owned(),

@@ -17,10 +17,10 @@ use step_observer_tests::sink::HttpSink;
 use step_observer_tests::{available, path};
 
 /// Each run gives `started` and `succeeded`.
-const EVENTS: usize = 2;
+pub(super) const EVENTS: usize = 2;
 
 /// Returns the manifest of a plugin that writes its configuration into an attribute, and the plugin.
-fn stamping(attribute: &str) -> (String, Vec<u8>) {
+pub(super) fn stamping(attribute: &str) -> (String, Vec<u8>) {
     let module = stamp(attribute).into_bytes();
     let layer = json!({"mediaType": "application/wasm", "digest": Digest::of(&module), "size": module.len()});
     let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "layers": [layer]});
@@ -28,7 +28,7 @@ fn stamping(attribute: &str) -> (String, Vec<u8>) {
 }
 
 /// Starts a registry with this plugin. Without its permission it answers that it is unavailable.
-async fn registry(
+pub(super) async fn registry(
     (manifest, layer): (String, Vec<u8>),
     permission: &Arc<AtomicBool>,
 ) -> ScriptedRegistry {
@@ -52,7 +52,7 @@ fn config(address: &str, plugins: &[(&str, &str)]) -> String {
 }
 
 /// Starts an observer with a journal.
-async fn observer(
+pub(super) async fn observer(
     server: &ApiServer,
     sink: &HttpSink,
     config: &str,
@@ -73,7 +73,7 @@ async fn observer(
 }
 
 /// Waits until a plugin has a state. Returns the plugins.
-async fn plugins_when(address: &str, state: &str) -> Value {
+pub(super) async fn plugins_when(address: &str, state: &str) -> Value {
     let reached = |_: u16, body: &str| {
         let plugins: Value = serde_json::from_str(body).unwrap_or_default();
         plugins["plugins"][0]["state"] == state
@@ -90,7 +90,12 @@ async fn new_pipeline(observing: &mut Observer) {
 }
 
 /// Plays a run, and returns the value of an attribute of its first event.
-async fn stamped(server: &ApiServer, sink: &HttpSink, number: usize, attribute: &str) -> String {
+pub(super) async fn stamped(
+    server: &ApiServer,
+    sink: &HttpSink,
+    number: usize,
+    attribute: &str,
+) -> String {
     finished_run(number)
         .iter()
         .for_each(|event| server.play(event));

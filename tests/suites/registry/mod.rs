@@ -1,5 +1,6 @@
-//! Plugins in registries: the commands with a real registry and clients of others, and an observer that loads from one.
+//! Plugins in registries: the commands with a real registry and clients of others, and observers that load from one.
 
+mod dropped_in;
 mod loaded;
 mod lying;
 

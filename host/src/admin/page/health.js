@@ -6,6 +6,7 @@ import { clock, count, duration, micros, plural, time } from "./text.js";
 /** An event that waits so long for a sink is worth a look. */
 const LATE_SECONDS = 60;
 const PLUGIN_STATES = {
+  fetching: ["waiting", "being fetched from its registry, has no effect yet"],
   loading: ["waiting", "loading"],
   loaded: ["succeeded", "loaded"],
   lastGood: ["attention", "the last version is refused, the one before it works"],

@@ -100,6 +100,7 @@ fn access(args: RegistryArgs) -> RegistryAccess {
         docker_config: docker_config.or_else(of_user),
         token_hosts,
         max_bytes: MAX_FILE_BYTES,
+        ..RegistryAccess::default()
     }
 }
 

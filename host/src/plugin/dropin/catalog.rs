@@ -1,6 +1,7 @@
 //! The dropped-in plugins, their loaded versions, and the chain that is built from them. The
 //! catalog does no I/O and reads no clock; the caller runs each [`LoadJob`].
 
+use super::fetch::{Fetch, Fetches};
 use super::job::{LoadJob, LoadResult};
 use super::package::{
     self, Fingerprint, MAX_PACKAGES, Origin, Package, PackageError, PackageFiles,
@@ -12,6 +13,7 @@ use crate::plugin::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use step_observer_oci::RegistryScope;
 
 /// A change that a source of plugins reports.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct Catalog {
     trust: Arc<TrustConfig>,
     /// Bounds of the limits of dropped-in plugins.
     ceiling: LimitCeiling,
+    /// Registries from which dropped-in plugins may come.
+    registries: Vec<RegistryScope>,
     /// Records calls during which the process dies.
     crashes: Option<CrashRecord>,
     /// Plugins of the configuration. They come first, and never change.
@@ -58,14 +62,15 @@ pub struct Catalog {
     packages: BTreeMap<Origin, (Fingerprint, Result<Package, PackageError>)>,
     /// The plugin to which each part last belonged.
     pieces: BTreeMap<Origin, String>,
-    slots: BTreeMap<SlotKey, Slot>,
+    pub(super) slots: BTreeMap<SlotKey, Slot>,
     /// Keys of the plugins that wait for a load, in order.
-    waiting: BTreeSet<SlotKey>,
+    pub(super) waiting: BTreeSet<SlotKey>,
+    pub(super) fetches: Fetches,
     /// Number of sources that have not yet reported all plugins that existed when they started.
-    unlisted: usize,
+    pub(super) unlisted: usize,
     generation: u64,
-    chain: Option<Arc<Chain>>,
-    notices: Vec<Notice>,
+    pub(super) chain: Option<Arc<Chain>>,
+    pub(super) notices: Vec<Notice>,
 }
 
 impl Catalog {
@@ -83,6 +88,7 @@ impl Catalog {
             engine: engine.clone(),
             trust,
             ceiling: LimitCeiling::default(),
+            registries: Vec::new(),
             crashes: None,
             configured,
             sink_plugins: Vec::new(),
@@ -90,6 +96,7 @@ impl Catalog {
             pieces: BTreeMap::new(),
             slots: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            fetches: Fetches::default(),
             unlisted: sources,
             generation: 0,
             chain: None,
@@ -103,6 +110,13 @@ impl Catalog {
     #[must_use]
     pub fn with_ceiling(mut self, ceiling: LimitCeiling) -> Self {
         self.ceiling = ceiling;
+        self
+    }
+
+    /// Permits dropped-in plugins from these registries. The default is none.
+    #[must_use]
+    pub fn with_registries(mut self, registries: Vec<RegistryScope>) -> Self {
+        self.registries = registries;
         self
     }
 
@@ -133,7 +147,8 @@ impl Catalog {
                 let full = known.is_none() && self.packages.len() >= MAX_PACKAGES;
                 let package = match full {
                     true => Err(PackageError::TooManyPackages),
-                    false => Package::from_files(files),
+                    false => Package::from_files(files)
+                        .and_then(|package| package.permitted(&self.registries)),
                 };
                 // An invalid package keeps its entry in `pieces`. It still counts as a part of the
                 // plugin to which it last belonged.
@@ -166,7 +181,7 @@ impl Catalog {
         self.build_first_chain();
     }
 
-    /// Returns the next plugin to load. Loads run one at a time: call this again after each.
+    /// Returns the next plugin to load, whose module is there. Loads run one at a time: call this again after each.
     pub fn next_job(&mut self) -> Option<LoadJob> {
         while let Some(key) = self.waiting.pop_first() {
             let Some(slot) = self.slots.get_mut(&key) else {
@@ -185,7 +200,7 @@ impl Catalog {
             return Some(LoadJob {
                 fingerprints: fingerprints.clone(),
                 order: package.manifest.order,
-                spec: package.spec(name, &self.trust),
+                spec: package.spec(name, &self.trust, slot.fetched()),
                 engine: self.engine.clone(),
                 ceiling: self.ceiling.clone(),
                 crashes: self.crashes.clone(),
@@ -210,6 +225,10 @@ impl Catalog {
         if let Some(slot) = self.slots.get_mut(&key) {
             slot.loading = false;
             if slot.wanted.fingerprints == fingerprints && slot.wanted.package.is_ok() {
+                if !matches!(result, Err(LoadError::Busy(_))) {
+                    // The module is not needed again, and may be large.
+                    slot.fetch = None;
+                }
                 match result {
                     Ok(plugin) => {
                         let plugin = Arc::new(plugin.with_metrics(slot.metrics.clone()));
@@ -329,9 +348,15 @@ impl Catalog {
                 stand_in: None,
                 metrics: Arc::default(),
                 loading: false,
+                fetch: None,
             }),
         };
+        slot.fetch = None;
         match &slot.wanted.package {
+            Ok(package) if package.artifact().is_some() => {
+                slot.fetch = Some(Fetch::default());
+                self.waiting.remove(&key);
+            }
             Ok(_) => drop(self.waiting.insert(key)),
             Err(error) => {
                 let reason = error.to_string();
@@ -341,13 +366,20 @@ impl Catalog {
         }
     }
 
-    /// Builds the first chain once all plugins that existed at the start are loaded or refused.
-    fn build_first_chain(&mut self) {
+    /// Builds the first chain once all plugins that existed at the start are loaded or refused, or wait for a registry for too long.
+    pub(super) fn build_first_chain(&mut self) {
         let busy = self.slots.values().any(|slot| slot.loading);
         if self.chain.is_some() || self.unlisted > 0 || busy || !self.waiting.is_empty() {
             return;
         }
+        if self.waits_for_fetches() {
+            return;
+        }
         for slot in self.slots.values_mut() {
+            if slot.is_being_fetched() && slot.refused.is_none() {
+                let notice = slot.refuse("it is not fetched from its registry yet");
+                self.notices.push(notice);
+            }
             let named_twice = matches!(slot.wanted.package, Err(PackageError::NameTaken(_)));
             if let (None, Some(reason), false) = (&slot.loaded, &slot.refused, named_twice) {
                 slot.stand_in = Some(slot.wanted.stand_in(reason, &self.trust, &slot.metrics));

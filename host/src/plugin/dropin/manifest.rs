@@ -6,6 +6,7 @@ use crate::yaml::{self, Mistakes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use step_observer_oci::Reference;
 
 /// Largest number of ConfigMaps that form one module. Together they can hold the largest allowed
 /// file.
@@ -36,6 +37,9 @@ pub struct PluginManifest {
     pub config: Value,
     /// Access to WASI.
     pub wasi: Wasi,
+    /// Source of the module, if it is not beside this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<DropInFrom>,
     /// SHA-256 of the module's file, as `sha256sum` prints it. A file with another digest is
     /// refused.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +52,40 @@ pub struct PluginManifest {
     /// belong in part 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<PartNumber>,
+}
+
+/// The source of a module that is not beside its settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DropInFrom {
+    /// A registry of OCI artifacts that the operator lists in `dropIn.registries`:
+    /// `registry.example/plugins/filter:1.0@sha256:…`. The digest, which `step-observer plugin push` prints, is needed.
+    Oci(#[schemars(with = "String")] PinnedReference),
+}
+
+/// Name of an artifact with its digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Reference", into = "Reference")]
+pub struct PinnedReference(Reference);
+
+impl TryFrom<Reference> for PinnedReference {
+    type Error = &'static str;
+
+    fn try_from(reference: Reference) -> Result<Self, &'static str> {
+        // Else whoever can move the tag could change the plugin, unseen by those who may change this file.
+        match reference.digest() {
+            Some(_) => Ok(Self(reference)),
+            None => Err(
+                "the digest is missing: write registry.example/name@sha256:…, as `step-observer plugin push` prints it",
+            ),
+        }
+    }
+}
+
+impl From<PinnedReference> for Reference {
+    fn from(pinned: PinnedReference) -> Self {
+        pinned.0
+    }
 }
 
 /// The number of a part, such as `2/3`.
@@ -99,6 +137,13 @@ impl PluginManifest {
         schemars::schema_for!(Self).to_value()
     }
 
+    /// Returns the artifact that holds the module; `None` if the module is beside these settings.
+    #[must_use]
+    pub fn artifact(&self) -> Option<&Reference> {
+        let DropInFrom::Oci(PinnedReference(reference)) = self.from.as_ref()?;
+        Some(reference)
+    }
+
     /// Returns whether these settings contain only the fields that every part needs.
     pub(super) fn is_bare(&self) -> bool {
         let bare = Self {
@@ -120,6 +165,7 @@ impl From<PluginManifest> for PluginSettings {
             select,
             config,
             wasi,
+            from: _,
             sha256,
             plugin: _,
             part: _,

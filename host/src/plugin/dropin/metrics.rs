@@ -91,6 +91,7 @@ fn distinct(entries: &[PluginEntry]) -> Vec<&PluginEntry> {
 
 fn state_label(state: PluginState) -> &'static str {
     match state {
+        PluginState::Fetching => "fetching",
         PluginState::Loading => "loading",
         PluginState::Loaded => "loaded",
         PluginState::LastGood => "lastGood",

@@ -3,6 +3,8 @@
 
 mod catalog;
 mod config;
+mod fetch;
+mod fetching;
 mod folder;
 mod job;
 mod manifest;
@@ -13,9 +15,11 @@ mod status;
 
 pub use catalog::{Catalog, SourceChange};
 pub use config::DropInConfig;
+pub use fetch::FetchedModule;
+pub use fetching::{FetchJob, FetchResult, MAX_ARTIFACT_BYTES};
 pub use folder::{FolderScan, PluginFolder};
 pub use job::{LoadJob, LoadResult};
-pub use manifest::{MAX_PARTS, PartNumber, PluginManifest};
+pub use manifest::{DropInFrom, MAX_PARTS, PartNumber, PinnedReference, PluginManifest};
 pub use metrics::register_metrics;
 pub use package::{Origin, PackageError, PackageFiles};
 pub use status::{

@@ -1,5 +1,6 @@
 //! Converts the files of a ConfigMap or folder into a plugin that can be loaded.
 
+use super::fetch::FetchedModule;
 use super::manifest::{PartNumber, PluginManifest};
 use crate::plugin::load::{
     FileDigest, MAX_SIGNATURE_BYTES, PluginSource, PluginSpec, SIGNATURE_SUFFIX, TrustConfig,
@@ -9,6 +10,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use step_observer_oci::{Reference, RegistryScope};
 
 /// Largest number of ConfigMaps and files with plugins. It is bounded because each may hold a
 /// module in memory.
@@ -73,12 +75,28 @@ pub enum PackageError {
     /// There is no module.
     #[error(
         "there is no module: add it as plugin.wasm, plugin.wasm.gz, plugin.wasm.zst or plugin.wat \
-         (kubectl create configmap NAME --from-file=plugin.wasm)"
+         (kubectl create configmap NAME --from-file=plugin.wasm), or name it in plugin.yaml (from: {{oci: …}})"
     )]
     NoModule,
     /// There are several modules.
     #[error("there are several modules ({0}): keep one")]
     SeveralModules(String),
+    /// There is a module, and the settings name another.
+    #[error("`from` names a module in a registry, and {0} is another: keep one")]
+    TwoSources(String),
+    /// A part names a module in a registry.
+    #[error("`from` names a whole module, so it cannot be in a part: remove `part`")]
+    FromInPart,
+    /// The operator does not permit plugins from there.
+    #[error(
+        "plugins must not come from {registry}/{repository}: the operator lists registries in dropIn.registries"
+    )]
+    UnlistedRegistry {
+        /// Host and port.
+        registry: String,
+        /// The repository.
+        repository: String,
+    },
     /// A part lacks the name or digest of its plugin.
     #[error("part {0}: `plugin` (its name) and `sha256` (of the whole module) are needed, too")]
     UnnamedPart(String),
@@ -116,6 +134,7 @@ pub enum PackageError {
 #[derive(Clone, Debug)]
 pub(super) struct Package {
     pub(super) manifest: PluginManifest,
+    /// Empty if `manifest` names an artifact.
     module: Arc<[u8]>,
     signature: Option<Arc<str>>,
 }
@@ -165,16 +184,20 @@ impl Package {
             .filter(|name| is_module(name))
             .cloned()
             .collect();
-        let module = match modules.as_slice() {
-            [] => return Err(PackageError::NoModule),
-            [name] => name,
+        let module = match (modules.as_slice(), manifest.artifact()) {
+            ([], None) => return Err(PackageError::NoModule),
+            // The signature is in the artifact.
+            ([], Some(_)) => None,
+            ([name], None) => Some(name),
+            ([name], Some(_)) => return Err(PackageError::TwoSources(name.clone())),
             _ => return Err(PackageError::SeveralModules(modules.join(", "))),
         };
-        let signature = files
-            .remove(&format!("{module}{SIGNATURE_SUFFIX}"))
+        let signature = module
+            .and_then(|module| files.remove(&format!("{module}{SIGNATURE_SUFFIX}")))
             .filter(|text| text.len() as u64 <= MAX_SIGNATURE_BYTES)
             .map(|text| String::from_utf8_lossy(&text).into());
-        let module = files.remove(module).unwrap_or_default().into();
+        let module = module.and_then(|module| files.remove(module));
+        let module = module.unwrap_or_default().into();
         // Refuses other package files: their author would believe that they have an effect.
         if let Some(name) = files.into_keys().find(|name| is_package_file(name)) {
             return Err(PackageError::UnknownFile(name));
@@ -204,6 +227,7 @@ impl Package {
         } = &self.manifest;
         match part {
             None => Ok(()),
+            Some(_) if self.artifact().is_some() => Err(PackageError::FromInPart),
             Some(part) if plugin.is_none() || sha256.is_none() => {
                 Err(PackageError::UnnamedPart(String::from(*part)))
             }
@@ -214,15 +238,46 @@ impl Package {
         }
     }
 
-    /// Returns the plugin to load.
-    pub(super) fn spec(&self, name: &str, trust: &Arc<TrustConfig>) -> PluginSpec {
-        let source = PluginSource::Bytes {
-            module: self.module.clone(),
-            signature: self.signature.clone(),
+    /// Returns the artifact that holds the module; `None` if the module is among the files.
+    pub(super) fn artifact(&self) -> Option<&Reference> {
+        self.manifest.artifact()
+    }
+
+    /// Refuses a plugin from a registry that is not in the operator's list.
+    pub(super) fn permitted(self, registries: &[RegistryScope]) -> Result<Self, PackageError> {
+        match self.artifact() {
+            Some(artifact) if !registries.iter().any(|scope| scope.contains(artifact)) => {
+                Err(PackageError::UnlistedRegistry {
+                    registry: artifact.registry().to_owned(),
+                    repository: artifact.repository().to_owned(),
+                })
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// Returns the plugin to load. `fetched` is what the registry has, if the module is in one and was fetched.
+    pub(super) fn spec(
+        &self,
+        name: &str,
+        trust: &Arc<TrustConfig>,
+        fetched: Option<&FetchedModule>,
+    ) -> PluginSpec {
+        let source = match (self.artifact(), fetched) {
+            (Some(artifact), None) => PluginSource::Registry(artifact.clone()),
+            (Some(_), Some(FetchedModule { module, signature })) => PluginSource::Bytes {
+                module: module.clone(),
+                signature: signature.clone(),
+            },
+            (None, _) => PluginSource::Bytes {
+                module: self.module.clone(),
+                signature: self.signature.clone(),
+            },
         };
         PluginSpec {
             settings: self.manifest.clone().into(),
             trust: trust.clone(),
+            artifact: self.artifact().cloned(),
             ..PluginSpec::new(name, source)
         }
     }

@@ -1,11 +1,14 @@
 //! The wanted and the loaded version of one plugin.
 
+use super::fetch::{Fetch, FetchedModule};
 use super::package::{self, Fingerprint, Origin, Package, PackageError};
 use super::status::{Notice, PluginEntry, PluginState, Refusal};
 use crate::plugin::run::PluginMetrics;
 use crate::plugin::{Plugin, PluginSource, PluginSpec, TrustConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use step_observer_oci::Reference;
 
 /// Identifies a plugin by its place, or by its name if it consists of parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +37,8 @@ pub(super) struct Slot {
     pub(super) stand_in: Option<Arc<Plugin>>,
     pub(super) metrics: Arc<PluginMetrics>,
     pub(super) loading: bool,
+    /// How far the module of a registry is; `None` if there is nothing to fetch.
+    pub(super) fetch: Option<Fetch>,
 }
 
 pub(super) struct Loaded {
@@ -115,7 +120,7 @@ impl WantedPlugin {
         metrics: &Arc<PluginMetrics>,
     ) -> Arc<Plugin> {
         let spec = match &self.package {
-            Ok(package) => package.spec(&self.name, trust),
+            Ok(package) => package.spec(&self.name, trust, None),
             Err(_) => PluginSpec::new(self.name.clone(), PluginSource::Bundled(String::new())),
         };
         Arc::new(Plugin::stand_in(&spec, reason.to_owned()).with_metrics(metrics.clone()))
@@ -134,6 +139,40 @@ impl Slot {
             }
             (None, None) => None,
         }
+    }
+
+    pub(super) fn fetched(&self) -> Option<&FetchedModule> {
+        match &self.fetch {
+            Some(Fetch::Done(fetched)) => Some(fetched),
+            _ => None,
+        }
+    }
+
+    pub(super) fn artifact(&self) -> Option<&Reference> {
+        self.wanted.package.as_ref().ok()?.artifact()
+    }
+
+    /// Returns whether the first attempt has no result yet.
+    pub(super) fn is_first_attempt(&self) -> bool {
+        matches!(
+            self.fetch,
+            Some(Fetch::Waiting { failures: 0, .. } | Fetch::Running { failures: 0 })
+        )
+    }
+
+    pub(super) fn next_attempt(&self) -> Option<Duration> {
+        match self.fetch {
+            Some(Fetch::Waiting { not_before, .. }) => Some(not_before),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the module is not here yet.
+    pub(super) fn is_being_fetched(&self) -> bool {
+        matches!(
+            self.fetch,
+            Some(Fetch::Waiting { .. } | Fetch::Running { .. })
+        )
     }
 
     pub(super) fn refuse(&mut self, reason: &str) -> Notice {
@@ -163,6 +202,7 @@ impl Slot {
             (Some(_), Some(_), None) => PluginState::LastGood,
             (Some(_), None, None) => PluginState::Rejected,
             (None, Some(_), None) => PluginState::Loaded,
+            (None, None, None) if self.is_being_fetched() => PluginState::Fetching,
             (None, None, None) => PluginState::Loading,
         };
         PluginEntry {

@@ -32,6 +32,8 @@ pub struct PluginEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PluginState {
+    /// Its module is being fetched from a registry for the first time. It has no effect yet.
+    Fetching,
     /// It is being loaded.
     Loading,
     /// It is in the chain.

@@ -5,7 +5,7 @@ use super::super::SinkError;
 use super::config::HttpConfig;
 use super::headers;
 use super::signer::Signer;
-use crate::http::{ClientOptions, HttpClient, TlsFiles};
+use crate::http::{ClientOptions, HttpClient, LocalAddresses, TlsFiles};
 use crate::locked::Locked;
 use http::HeaderMap;
 use std::sync::Arc;
@@ -139,6 +139,7 @@ fn build(
         proxy: config.proxy,
         tls: &secrets.tls,
         extra_roots: &config.roots,
+        local_addresses: LocalAddresses::Permitted,
     })?;
     Ok(ClientSnapshot {
         client,
