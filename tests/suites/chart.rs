@@ -50,6 +50,11 @@ fn values_of_overlays() -> BTreeMap<&'static str, Value> {
             "known-secrets",
             json!({"config": {"plugins": Value::Null, "knownSecrets": {"pods": {"namespaces": ["ci"]}}}}),
         ),
+        (
+            "pull-secrets",
+            json!({"config": {"plugins": Value::Null, "dropIn": {
+                "registries": ["registry.example/plugins"], "pullSecrets": ["plugin-registry"]}}}),
+        ),
         ("knative", plain(json!({"knative": on}))),
         (
             "otlp",

@@ -227,11 +227,18 @@ fn its_role_allows_reads_kubernetes_events_and_its_lease_only() {
                 let tells = *rule == writes && !whole_cluster;
                 assert!(reads || tells, "{form}: {rule}");
                 let of_secrets = rule.to_string().contains("secrets");
-                let is_theirs = role["metadata"]["name"] == "step-observer-known-secrets";
+                let mut by_name =
+                    json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
+                let is_theirs = match text(&role["metadata"]["name"]) {
+                    "step-observer-known-secrets" => true,
+                    "step-observer-pull-secrets" => {
+                        by_name["resourceNames"] = json!(["plugin-registry"]);
+                        !whole_cluster
+                    }
+                    _ => false,
+                };
                 assert_eq!(of_secrets, is_theirs, "{form}: {rule}");
                 if of_secrets {
-                    let by_name =
-                        json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
                     assert_eq!(*rule, by_name, "{form}");
                 }
                 assert!(

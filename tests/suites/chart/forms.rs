@@ -129,7 +129,7 @@ fn rights_follow_the_configuration() {
     let plugins = "Role step-observer/step-observer";
     let nulls =
         json!([{"name": "a", "to": {"http": {"url": "http://x"}}, "deadLetterSink": Value::Null}]);
-    let table: [(Value, &[&str]); 9] = [
+    let table: [(Value, &[&str]); 10] = [
         (
             json!({"sinks": nulls, "dropIn": {"namespace": Value::Null}, "traces": Value::Null}),
             &[everywhere, plugins],
@@ -162,6 +162,14 @@ fn rights_follow_the_configuration() {
         (
             json!({"sinks": http, "dropIn": {"namespace": "plugins"}}),
             &[everywhere, "Role plugins/step-observer"],
+        ),
+        (
+            json!({"sinks": http, "dropIn": {"namespace": "plugins", "pullSecrets": ["a", "b"]}}),
+            &[
+                everywhere,
+                "Role plugins/step-observer",
+                "Role step-observer/step-observer-pull-secrets",
+            ],
         ),
         (
             json!({"sinks": http, "knownSecrets": secrets}),

@@ -7,12 +7,14 @@ use axum::body::{Body, Bytes};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use step_observer::oci::Digest;
 use step_observer_tests::admin::get_until;
 use step_observer_tests::api_server::ApiServer;
+use step_observer_tests::api_server::authorise::take_apart;
 use step_observer_tests::events::plugin_config_map;
 use step_observer_tests::observer::UNLIMITED_LOOK_BACK;
 use step_observer_tests::plugins::stamp;
@@ -253,6 +255,18 @@ fn pull_secret(folder: &Path, name: &str, registry: &str, password: &str) -> Val
         "data": {".dockerconfigjson": STANDARD.encode(content)}})
 }
 
+/// Returns the names of the Secrets that were requested, each once.
+fn secrets_read(server: &ApiServer) -> Vec<String> {
+    let requests = server.requests().into_iter();
+    let names = requests.filter_map(|request| {
+        let (verb, rest) = request.split_once(" secrets ")?;
+        assert_eq!(verb, "get", "{request}");
+        Some(rest.split(' ').next()?.to_owned())
+    });
+    let names: BTreeSet<String> = names.collect();
+    names.into_iter().collect()
+}
+
 #[tokio::test]
 async fn only_listed_secrets_are_read_and_only_if_a_registry_asks() {
     let real = available!(RegistryServer::with_password().await);
@@ -279,11 +293,7 @@ async fn only_listed_secrets_are_read_and_only_if_a_registry_asks() {
         "{reason}"
     );
     observing.stop().await;
-    let secrets = || {
-        let requests = server.requests().into_iter();
-        requests.filter(|request| request.contains("/secrets"))
-    };
-    assert_eq!(secrets().count(), 0);
+    assert_eq!(secrets_read(&server), [""; 0]);
 
     let listed = config("  pullSecrets: [missing, other, pull]\n");
     let (observing, address) = observer(&server, &sink, &listed, journal.path()).await;
@@ -301,18 +311,47 @@ async fn only_listed_secrets_are_read_and_only_if_a_registry_asks() {
     ));
     server.put(pull_secret(folder, "pull", registry, PASSWORD));
     plugins_when(&address, "loaded").await;
-    let read: Vec<String> = secrets().collect();
-    assert!(
-        read.iter()
-            .all(|request| request.contains("/namespaces/observers/secrets/")
-                && !request.contains("unlisted")),
-        "{read:?}"
-    );
+    assert_eq!(secrets_read(&server), ["missing", "other", "pull"]);
     let (_, log) = observing.stop().await;
     assert!(
         !log.contains(PASSWORD) && !log.contains("wrong-password"),
         "{log}"
     );
+}
+
+#[tokio::test]
+async fn the_rights_of_the_component_are_enough_for_its_secret_and_for_no_other() {
+    let real = available!(RegistryServer::with_password().await);
+    let (server, sink) = (ApiServer::start().await, HttpSink::start(vec![]).await);
+    let rights = ["base", "components/pull-secrets"].map(|part| {
+        let text = std::fs::read_to_string(path(&format!("../deploy/{part}/rbac.yaml"))).unwrap();
+        take_apart(&serde_saphyr::from_multiple::<Value>(&text).unwrap())
+    });
+    server.authorise(&rights.concat(), "step-observer/step-observer");
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, registry) = (folder.path(), &*real.address);
+    let credentials = docker_config(folder, registry, PASSWORD);
+    let credentials = credentials.to_str().unwrap();
+    let artifact = push(folder, registry, "team", &["--docker-config", credentials]).await;
+    let settings = format!("from: {{oci: '{artifact}'}}\nconfig: shop\n");
+    let mut map = plugin_config_map("shop", &[("plugin.yaml", settings.as_bytes())]);
+    let mut secret = pull_secret(folder, "plugin-registry", registry, PASSWORD);
+    for object in [&mut map, &mut secret] {
+        object["metadata"]["namespace"] = "step-observer".into();
+    }
+    server.put(map);
+    let config = config(&[registry], "  pullSecrets: [other, plugin-registry]\n");
+    let config = config.replace("namespace: observers", "namespace: step-observer");
+    let journal = tempfile::tempdir().unwrap();
+    let (observing, address) = observer(&server, &sink, &config, journal.path()).await;
+    let plugins = plugins_when(&address, "standIn").await;
+    let reason = plugins["plugins"][0]["refused"]["reason"].as_str().unwrap();
+    let expected =
+        "Secret step-observer/other: the observer must not read it: grant get on this Secret";
+    assert!(reason.contains(expected), "{reason}");
+    server.put(secret);
+    plugins_when(&address, "loaded").await;
+    observing.stop().await;
 }
 
 #[tokio::test]
