@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use step_observer_core::Backoff;
+use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 
 /// Name of the folder with the plugins of the configuration, in the journal's folder.
@@ -23,6 +24,9 @@ const FOLDER: &str = "plugins";
 const DROPPED_IN_FOLDER: &str = "dropped-in-plugins";
 /// Plugins that are pulled at a time. Each may take 32 MiB.
 const PULLS_AT_A_TIME: usize = 2;
+/// Most names without a digest whose last version is known. If there are more, all are forgotten: that matters only if their registry is
+/// down at the next change of the configuration.
+const MAX_VERSIONS: usize = 256;
 /// Pauses between attempts to pull a plugin.
 const PULL_BACKOFF: Backoff = Backoff {
     initial: Duration::from_secs(1),
@@ -45,6 +49,8 @@ pub(super) enum Unpulled {
 pub(super) struct RegistryPlugins {
     store: PluginStore,
     dropped_in: PluginStore,
+    /// One permit for each plugin of the configuration that is pulled at a time.
+    permits: Arc<Semaphore>,
     state: Arc<Locked<State>>,
 }
 
@@ -70,6 +76,7 @@ impl RegistryPlugins {
                 journal.map(|journal| journal.join(DROPPED_IN_FOLDER)),
                 MAX_ARTIFACT_BYTES,
             ),
+            permits: Arc::new(Semaphore::new(PULLS_AT_A_TIME)),
             state: Arc::default(),
         }
     }
@@ -135,6 +142,8 @@ impl RegistryPlugins {
         reference: &Reference,
         registries: &Registries,
     ) -> Result<Pulled, OciError> {
+        // It is never closed.
+        let _permit = self.permits.acquire().await.ok();
         let access = registries.access(reference);
         self.store.get(reference, access).await
     }
@@ -168,11 +177,12 @@ impl RegistryPlugins {
             return;
         }
         let pinned = reference.pinned(version);
-        let before = self
-            .state
-            .lock()
-            .versions
-            .insert(reference.clone(), version);
+        let mut state = self.state.lock();
+        if state.versions.len() >= MAX_VERSIONS && !state.versions.contains_key(reference) {
+            state.versions.clear();
+        }
+        let before = state.versions.insert(reference.clone(), version);
+        drop(state);
         if before != Some(version) {
             warn!(
                 plugin = name, %pinned,
