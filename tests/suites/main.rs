@@ -23,6 +23,7 @@ mod cluster;
 mod clusters;
 mod command_line;
 mod compiler_process;
+mod conditions;
 mod configuration;
 mod default_sink;
 mod demo;

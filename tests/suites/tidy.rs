@@ -78,7 +78,17 @@ const ROOMS: [(&str, &[&str]); 37] = [
         ],
     ),
     ("standby", &["bounded", "clock", "locked", "metrics"]),
-    ("event", &["bounded", "known_secrets", "truncate", "step"]),
+    (
+        "event",
+        &[
+            "bounded",
+            "known_secrets",
+            "locked",
+            "metrics",
+            "truncate",
+            "step",
+        ],
+    ),
     (
         "plugin",
         &[
@@ -299,8 +309,8 @@ fn the_redactor_does_no_io() {
 }
 
 #[test]
-fn otlp_and_oci_use_neither_io_nor_a_clock() {
-    let folders = ["../host/oci/src", "../host/otlp/src"].map(path);
+fn cel_otlp_and_oci_use_neither_io_nor_a_clock() {
+    let folders = ["../host/cel/src", "../host/oci/src", "../host/otlp/src"].map(path);
     for file in folders.iter().flat_map(|folder| rust_files(folder)) {
         for word in [
             "Timestamp::now",
@@ -329,6 +339,7 @@ fn tests_do_not_wait_for_the_clock() {
     for folder in [
         "../tests/suites",
         "../tests/src",
+        "../host/cel",
         "../host/core",
         "../host/oci",
         "../host/otlp",
@@ -365,6 +376,7 @@ fn module(names: &[&str]) -> Option<PathBuf> {
     [
         "suites",
         "../host/src",
+        "../host/cel/src",
         "../host/core/src",
         "../host/oci/src",
         "../host/otlp/src",

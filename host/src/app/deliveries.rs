@@ -6,6 +6,7 @@ use super::supervisor::{Supervisor, Until};
 use crate::admin::PageSink;
 use crate::config::SinkConfig;
 use crate::deliver::{Delivery, SinkMetrics};
+use crate::event::{Selection, SelectionOwner};
 use crate::metrics::Registry;
 use crate::prepare::SinkRoute;
 use crate::sink::SentForm;
@@ -51,9 +52,10 @@ impl Deliveries {
                     chain,
                     dead_letters,
                 } => {
+                    let select = Selection::new(select, SelectionOwner::Sink, name.clone());
                     routes.push(SinkRoute {
                         name: name.clone(),
-                        select,
+                        select: Arc::new(select),
                         chain,
                         added: to.added_bytes(),
                         takes_run_ends: to.takes_run_ends(),

@@ -3,7 +3,7 @@
 use super::Source;
 use super::pipeline::Shared;
 use crate::clock;
-use crate::event::{self, EventConfig, EventMatch, ShardRef};
+use crate::event::{self, EventConfig, Selection, ShardRef};
 use crate::gap::{Gap, Note};
 use crate::history::{EventStage, History};
 use crate::journal::{Accept, Journal, JournalError, Mark, NewEvent, Origin};
@@ -37,7 +37,7 @@ struct GapEvents {
     shard: Option<ShardRef>,
     namespaces: Vec<String>,
     /// Names and conditions of the sinks.
-    sinks: Vec<(String, EventMatch)>,
+    sinks: Vec<(String, Arc<Selection>)>,
 }
 
 impl GapStage {
@@ -140,10 +140,7 @@ impl GapEvents {
                 return Ok(());
             }
         };
-        let wanting = self
-            .sinks
-            .iter()
-            .filter(|(_, select)| select.matches(&event));
+        let wanting = self.sinks.iter().filter(|(_, select)| select.wants(&event));
         let sinks: Vec<String> = wanting.map(|(name, _)| name.clone()).collect();
         let body = match event::structured(&event) {
             Ok(body) => body,

@@ -2,6 +2,7 @@
 //! it is the only place that spawns tasks.
 
 mod check;
+mod condition_metrics;
 mod deliveries;
 mod drop_in_fetcher;
 mod drop_ins;

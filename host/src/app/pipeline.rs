@@ -12,7 +12,8 @@ use super::status::StatusSources;
 use super::supervisor::{Supervisor, Until};
 use super::track::{LogPrefetch, TrackOutputs, prefetch_logs, track};
 use super::{
-    App, AppError, CarriedOver, MAX_SYNC_WAIT, Source, Summary, drop_ins, known_secrets, reviewer,
+    App, AppError, CarriedOver, MAX_SYNC_WAIT, Source, Summary, condition_metrics, drop_ins,
+    known_secrets, reviewer,
 };
 use crate::admin::Subject;
 use crate::control;
@@ -129,6 +130,7 @@ impl Pipeline {
             &mut stages,
         );
         dropin::register_metrics(&mut registry, roster.clone());
+        condition_metrics::register(&mut registry, &deliveries.routes, roster.clone());
         for watcher in url_watchers {
             stages.spawn("follow Tekton", Until::Delivered, watcher);
         }

@@ -1,10 +1,12 @@
 //! Conditions that select the events for a sink or a plugin.
 
+use super::EventCondition;
 use cloudevents::event::Data;
 use cloudevents::{AttributesReader as _, Event};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use step_observer_cel::EvaluationError;
 use step_observer_event_model::{Phase, glob, matches_any};
 
 /// Conditions on an event. All given conditions must hold; a list holds if one of its entries
@@ -26,6 +28,15 @@ pub struct EventMatch {
     pub steps: Vec<String>,
     /// Labels of the TaskRun.
     pub labels: BTreeMap<String, String>,
+    /// Condition in the Common Expression Language, such as
+    /// `data.exitCode > 1 && step.image.startsWith('rust:')`. Its variables are `event`, `data`, `labels`
+    /// (of `data`) and `step` (of `data`). An event for which it cannot be evaluated counts as matching.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::bounded::not_null"
+    )]
+    #[schemars(with = "EventCondition")]
+    pub cel: Option<EventCondition>,
 }
 
 impl EventMatch {
@@ -36,8 +47,19 @@ impl EventMatch {
     }
 
     /// Returns whether the event meets all conditions.
-    #[must_use]
-    pub fn matches(&self, event: &Event) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// It meets all others, and `cel` is neither true nor false for it.
+    pub fn matches(&self, event: &Event) -> Result<bool, EvaluationError> {
+        if !self.matches_members(event) {
+            return Ok(false);
+        }
+        self.cel.as_ref().map_or(Ok(true), |cel| cel.matches(event))
+    }
+
+    /// Returns whether the event meets all conditions except `cel`.
+    fn matches_members(&self, event: &Event) -> bool {
         let Self {
             phases: _,
             namespaces,
@@ -46,6 +68,7 @@ impl EventMatch {
             task_runs,
             steps,
             labels,
+            cel: _,
         } = self;
         let data = match event.data() {
             Some(Data::Json(data)) => data,

@@ -4,6 +4,7 @@
 //! so every attribute from outside is checked with [`attribute`] first.
 
 mod bound;
+mod condition;
 mod data;
 mod decode;
 mod encode;
@@ -11,10 +12,12 @@ mod encoded;
 mod event_match;
 mod gap;
 mod redaction;
+mod selection;
 mod size;
 mod traceparent;
 
 pub use bound::{Oversize, attribute_size};
+pub use condition::EventCondition;
 pub use data::{SCHEMA_URN, StepEventData, json_schema};
 pub use decode::{DecodeError, from_json, run_uid_of};
 pub(crate) use encode::canonical_text;
@@ -24,6 +27,7 @@ pub use event_match::EventMatch;
 pub use gap::{GAP_SCHEMA_URN, GAP_TYPE, GapEventData, ShardRef, gap_event, gap_json_schema};
 pub use redaction::{OtherRedactor, Redaction};
 pub(crate) use redaction::{remove_redaction, write_redaction};
+pub(crate) use selection::{Selection, SelectionOwner};
 pub use size::MaxBytes;
 pub use step_observer_event_model::{Phase, attribute};
 

@@ -21,7 +21,7 @@ impl Preparation {
             return Ok(None);
         };
         let wants =
-            |route: &&SinkRoute| route.has_own_chain() || route.select.matches(&envelope.event);
+            |route: &&SinkRoute| route.has_own_chain() || route.select.wants(&envelope.event);
         let wanting: Vec<&SinkRoute> = routes.into_iter().filter(wants).collect();
         if wanting.is_empty() {
             return Ok(None);

@@ -87,7 +87,7 @@ impl Preparation {
         pending: Pending,
     ) {
         let record = &*item.record;
-        let wanted = shared.filter(|shared| route.select.matches(&shared.event));
+        let wanted = shared.filter(|shared| route.select.wants(&shared.event));
         let (passed, report) = match wanted {
             None => (None, Report::default()),
             Some(shared) => {

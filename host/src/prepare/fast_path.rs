@@ -4,7 +4,7 @@
 
 use super::run_chain::ChainRef;
 use super::{AdmittedRecord, Pending, Preparation, SinkRoute, transition_mark};
-use crate::event::{self, EventIdentity, EventMatch};
+use crate::event::{self, EventIdentity};
 use crate::fair::Permit;
 use crate::plugin::Report;
 use crate::step::CapturedLog;
@@ -13,8 +13,7 @@ impl Preparation {
     /// Returns whether events can take the fast path now. The answer may change between two events,
     /// because the common plugins may change.
     pub(super) async fn is_unread(&self) -> bool {
-        let wants_all =
-            |route: &SinkRoute| !route.has_own_chain() && route.select == EventMatch::default();
+        let wants_all = |route: &SinkRoute| !route.has_own_chain() && route.select.wants_all();
         !self.routes.is_empty()
             && self.event_hook.is_none()
             && self.routes.iter().all(wants_all)

@@ -17,7 +17,7 @@ pub(crate) use log_masks::ChainLogMasks;
 pub(crate) use metrics::PipelineMetrics;
 pub(crate) use pending::Pending;
 
-use crate::event::{self, EventConfig, EventIdentity, EventMatch};
+use crate::event::{self, EventConfig, EventIdentity, Selection};
 use crate::fair::{FairSemaphore, Ticket};
 use crate::history::History;
 use crate::journal::{Journal, Mark};
@@ -67,7 +67,7 @@ pub type EventHook = Arc<dyn Fn(PreparedEvent<'_>) + Send + Sync>;
 /// The way of events to one sink.
 pub(crate) struct SinkRoute {
     pub(crate) name: String,
-    pub(crate) select: EventMatch,
+    pub(crate) select: Arc<Selection>,
     /// Plugins of this sink. Events pass them after the plugins for all sinks.
     pub(crate) chain: Arc<Chain>,
     /// Bytes of the attributes that the sink adds to each event.

@@ -79,6 +79,15 @@ fn add_samples(samples: &mut Samples<'_>, roster: &Roster) -> fmt::Result {
     )
 }
 
+/// Returns how often the condition of each plugin could not be evaluated.
+pub(crate) fn condition_errors(roster: &Roster) -> impl Iterator<Item = (&str, u64)> {
+    let entries = distinct(&roster.entries).into_iter();
+    entries.filter_map(|entry| {
+        let errors = &entry.plugin.as_ref()?.metrics.condition_errors;
+        Some((entry.name.as_str(), errors.get()))
+    })
+}
+
 /// Returns one entry per name, because a series must not occur twice. Of two entries with the same
 /// name, the one with a plugin in the chain is returned.
 fn distinct(entries: &[PluginEntry]) -> Vec<&PluginEntry> {

@@ -20,6 +20,7 @@ pub use fetching::{FetchJob, FetchResult, MAX_ARTIFACT_BYTES};
 pub use folder::{FolderScan, PluginFolder};
 pub use job::{LoadJob, LoadResult};
 pub use manifest::{DropInFrom, MAX_PARTS, PartNumber, PinnedReference, PluginManifest};
+pub(crate) use metrics::condition_errors;
 pub use metrics::register_metrics;
 pub use package::{Origin, PackageError, PackageFiles};
 pub use status::{

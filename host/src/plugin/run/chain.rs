@@ -125,7 +125,7 @@ impl Chain {
     /// Returns whether a plugin that gets this event may wait for memory.
     pub(crate) fn may_wait(&self, envelope: &Envelope) -> bool {
         let mut plugins = self.plugins.iter();
-        plugins.any(|plugin| plugin.may_wait() && plugin.wants(envelope))
+        plugins.any(|plugin| plugin.may_wait() && plugin.may_want(envelope))
     }
 
     /// Returns the chain for events that have passed other plugins before. After this chain, the

@@ -15,6 +15,8 @@ const DURATION_BUCKETS: (Duration, usize) = (Duration::from_micros(10), 21);
 pub(crate) struct PluginMetrics {
     pub(crate) kept: Counter,
     pub(crate) dropped: Counter,
+    /// Number of events for which `match.cel` could not be evaluated.
+    pub(crate) condition_errors: Counter,
     /// Number of failed calls by kind, in the order of [`CallFailure::LABELS`].
     failed: [Counter; CallFailure::LABELS.len()],
     pub(crate) duration: Histogram,
@@ -47,6 +49,7 @@ impl Default for PluginMetrics {
         Self {
             kept: Counter::default(),
             dropped: Counter::default(),
+            condition_errors: Counter::default(),
             failed: Default::default(),
             duration: Histogram::new(first, bounds),
             peak_memory: AtomicU64::new(0),

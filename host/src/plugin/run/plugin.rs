@@ -4,7 +4,7 @@ use super::crash_record::CallMarker;
 use super::identity::PluginIdentity;
 use super::metrics::{PluginCounts, PluginMetrics};
 use super::sample;
-use crate::event::EventMatch;
+use crate::event::{Selection, SelectionOwner};
 use crate::plugin::load::{
     Compiled, ConfiguredPlugin, FileDigest, Load, LoadError, PluginSpec, SetSummary, compile,
 };
@@ -23,7 +23,7 @@ use wasmtime::component::Resource;
 /// A plugin in a chain.
 pub struct Plugin {
     pub(super) identity: Arc<PluginIdentity>,
-    select: EventMatch,
+    select: Selection,
     pub(crate) on_error: OnError,
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<PluginMetrics>,
@@ -69,16 +69,17 @@ impl Plugin {
         } else {
             OnError::Pass
         };
+        let metrics = Arc::default();
         Ok(Self {
             identity: Arc::new(PluginIdentity {
                 name: spec.name.as_str().into(),
                 version: configured.version.clone(),
                 digest: Some(compiled.digest.clone()),
             }),
-            select: spec.settings.select.clone(),
+            select: selection(spec, &metrics),
             on_error: spec.settings.on_error.unwrap_or(default),
             limits: spec.settings.limits.clone(),
-            metrics: Arc::default(),
+            metrics,
             artifact: spec.artifact.clone(),
             call_marker: None,
             kind: Kind::Ready {
@@ -100,16 +101,17 @@ impl Plugin {
     /// the plugin may be one that redacts, its failures strip the event, unless its settings
     /// contain another `onError`.
     pub(crate) fn stand_in(spec: &PluginSpec, reason: String) -> Self {
+        let metrics = Arc::default();
         Self {
             identity: Arc::new(PluginIdentity {
                 name: spec.name.as_str().into(),
                 version: String::new(),
                 digest: None,
             }),
-            select: spec.settings.select.clone(),
+            select: selection(spec, &metrics),
             on_error: spec.settings.on_error.unwrap_or(OnError::Strip),
             limits: spec.settings.limits.clone(),
-            metrics: Arc::default(),
+            metrics,
             artifact: spec.artifact.clone(),
             call_marker: None,
             kind: Kind::StandIn(reason),
@@ -118,6 +120,7 @@ impl Plugin {
 
     /// Continues the counters of an earlier version.
     pub(crate) fn with_metrics(mut self, metrics: Arc<PluginMetrics>) -> Self {
+        self.select.count_with(metrics.condition_errors.clone());
         self.metrics = metrics;
         self
     }
@@ -256,7 +259,12 @@ impl Plugin {
 
     /// Returns whether it is called for an event.
     pub(crate) fn wants(&self, envelope: &Envelope) -> bool {
-        self.select.matches(&envelope.event)
+        self.select.wants(&envelope.event)
+    }
+
+    /// Returns whether it may be called for an event, before it is decided.
+    pub(super) fn may_want(&self, envelope: &Envelope) -> bool {
+        self.select.may_want(&envelope.event)
     }
 
     /// Returns whether calls of this plugin may block their thread while they wait for shared
@@ -378,6 +386,14 @@ impl Plugin {
             total: memory.budget().total(),
         }
     }
+}
+
+fn selection(spec: &PluginSpec, metrics: &PluginMetrics) -> Selection {
+    let name = spec.name.as_str().to_owned();
+    let select = spec.settings.select.clone();
+    let mut selection = Selection::new(select, SelectionOwner::Plugin, name);
+    selection.count_with(metrics.condition_errors.clone());
+    selection
 }
 
 /// Why an attempt ended without an answer.
