@@ -20,7 +20,7 @@ use step_observer_cel::{Attribute, Condition, EventView, Schema};
 use step_observer_event_model::{Phase, glob, matches_any};
 
 /// Of an ordinary condition to globs and lookups.
-const MAX_RATIO: f64 = 5.0;
+const MAX_RATIO: f64 = 3.0;
 
 /// Of an ordinary condition on an event with a log to one without.
 const MAX_LOG_RATIO: f64 = 1.3;

@@ -115,14 +115,13 @@ impl<'a> Scope<'a, '_> {
     }
 
     /// Evaluates `&&`, which `false` decides, or `||`, which `true` decides. As the specification demands,
-    /// the deciding value decides also if another operand fails.
+    /// the deciding value decides also if another operand fails. Without steps left, all others fail, too.
     fn chain(&self, operands: &'a [Node], operation: &'static str, decides: bool) -> Evaluated<'a> {
         let mut failure = None;
         for operand in operands {
             match self.condition(operand, operation) {
                 Ok(value) if value == decides => return Ok(Value::Bool(decides)),
                 Ok(_) => {}
-                Err(found) if found.kind.is_final() => return Err(found),
                 Err(found) => failure = failure.or(Some(found)),
             }
         }
@@ -230,7 +229,7 @@ impl<'a> Scope<'a, '_> {
             let is_absorbing = matches!(macro_, Macro::All | Macro::Exists);
             let holds = match holds {
                 Ok(holds) => holds,
-                Err(found) if is_absorbing && !found.kind.is_final() => {
+                Err(found) if is_absorbing => {
                     failure = failure.or(Some(found));
                     continue;
                 }

@@ -76,11 +76,6 @@ impl FailureKind {
             Self::Panic => "report it with the expression",
         }
     }
-
-    /// Returns whether no other operand of `&&` or `||` can decide the result.
-    pub(crate) fn is_final(&self) -> bool {
-        matches!(self, Self::Budget | Self::States | Self::Panic)
-    }
 }
 
 /// A failure at an offset in bytes.

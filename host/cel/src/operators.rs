@@ -83,11 +83,11 @@ fn equal_maps(
     if left.len() != right.len() {
         return Ok(false);
     }
-    for key in left.keys() {
-        lookup(left, &key, budget, at)?;
+    for (key, value) in left.entries() {
+        budget.take(1, at)?;
         lookup(right, &key, budget, at)?;
-        match (left.get(&key), right.get(&key)) {
-            (Some(left), Some(right)) if equal(&left, &right, budget, at)? => {}
+        match right.get(&key) {
+            Some(other) if equal(&value, &other, budget, at)? => {}
             _ => return Ok(false),
         }
     }

@@ -1,5 +1,7 @@
 //! Parses an expression (cel-spec, doc/langdef.md, "Syntax"), and expands the macros.
 
+mod macros;
+
 use crate::ast::{Ast, Expr, Literal, Macro, Operator};
 use crate::error::{Mistake, quoted};
 use crate::lexer::{Placed, Token, tokens};
@@ -289,54 +291,6 @@ impl Parser {
         self.node(at, depth, call)
     }
 
-    fn comprehension(
-        &mut self,
-        macro_: Macro,
-        range: Ast,
-        arguments: Vec<Ast>,
-        at: usize,
-    ) -> Result<Ast, Mistake> {
-        let depth = deepest(&arguments).max(range.depth);
-        let count = arguments.len();
-        let mut arguments = arguments.into_iter();
-        let (first, second, third) = (arguments.next(), arguments.next(), arguments.next());
-        let wrong_count = || {
-            let expected = match macro_ {
-                Macro::Map => "a name and one or two expressions, as in `list.map(x, x.name)`",
-                _ => "a name and a condition, as in `list.exists(x, x == 'a')`",
-            };
-            Mistake::new(
-                at,
-                format!("{count} arguments"),
-                format!("write {expected}"),
-            )
-        };
-        let (Some(variable), Some(second)) = (first, second) else {
-            return Err(wrong_count());
-        };
-        let Expr::Name(variable_name) = variable.expr else {
-            return Err(Mistake::new(
-                variable.at,
-                "the first argument is not a name",
-                "write a name for the element, as in `list.exists(x, x == 'a')`",
-            ));
-        };
-        let (predicate, transform) = match (macro_, third, count) {
-            (Macro::Map, None, 2) => (None, Some(second)),
-            (Macro::Map, Some(third), 3) => (Some(second), Some(third)),
-            (_, None, 2) => (Some(second), None),
-            _ => return Err(wrong_count()),
-        };
-        let expr = Expr::Comprehension {
-            macro_,
-            range: Box::new(range),
-            variable: variable_name,
-            predicate: predicate.map(Box::new),
-            transform: transform.map(Box::new),
-        };
-        self.node(at, depth, expr)
-    }
-
     /// Parses arguments up to the closing parenthesis.
     fn arguments(&mut self) -> Result<Vec<Ast>, Mistake> {
         let mut arguments = Vec::new();
@@ -413,22 +367,6 @@ impl Parser {
         self.node(at, depth, call)
     }
 
-    fn has(&mut self, arguments: Vec<Ast>, at: usize) -> Result<Ast, Mistake> {
-        let mut arguments = arguments.into_iter();
-        let member = arguments.next().filter(|_| arguments.next().is_none());
-        match member.map(|member| (member.at, member.expr)) {
-            Some((at, Expr::Member(operand, name))) => {
-                let depth = operand.depth;
-                self.node(at, depth, Expr::Has(operand, name))
-            }
-            _ => Err(Mistake::new(
-                at,
-                "`has` needs one member",
-                "write it like `has(data.exitCode)`; for a name with other characters, `'a/b' in data.labels`",
-            )),
-        }
-    }
-
     fn list(&mut self, at: usize) -> Result<Ast, Mistake> {
         let mut elements = Vec::new();
         while self.accept("]").is_none() {
@@ -500,72 +438,4 @@ fn too_large(at: usize) -> Mistake {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(source: &str) -> (usize, String) {
-        let mistake = parse(source).unwrap_err();
-        (mistake.at, mistake.message)
-    }
-
-    #[test]
-    fn mistakes_have_their_place() {
-        assert_eq!(refused("a &&").0, 4);
-        assert_eq!(refused("a b").0, 2);
-        assert_eq!(refused("[1, 2").0, 5);
-        assert_eq!(refused("a.?b").0, 2);
-        assert_eq!(refused("for == 1").0, 0);
-        assert_eq!(refused("has(a)").0, 0);
-        assert_eq!(refused("a.exists(1, true)").0, 9);
-        assert_eq!(refused("9223372036854775808").0, 0);
-        assert!(parse("-9223372036854775808").is_ok());
-    }
-
-    #[test]
-    fn every_bound_refuses_what_is_beyond_and_nothing_else() {
-        let at_bounds = |repeat: &dyn Fn(usize) -> String, most: usize, word: &str| {
-            assert!(parse(&repeat(most)).is_ok(), "{word}: {most}");
-            let (_, message) = refused(&repeat(most + 1));
-            assert!(message.contains(word), "{message}");
-        };
-        let depth = usize::from(MAX_DEPTH);
-        let parentheses = |count| format!("{}a{}", "(".repeat(count - 1), ")".repeat(count - 1));
-        at_bounds(&parentheses, depth, "inside each other");
-        at_bounds(
-            &|count| format!("a{}", "+a".repeat(count - 1)),
-            depth,
-            "inside each other",
-        );
-        at_bounds(
-            &|count| format!("{}a", "!".repeat(count - 1)),
-            depth,
-            "inside each other",
-        );
-        at_bounds(
-            &|count| format!("a{}", ".a".repeat(count - 1)),
-            depth,
-            "inside each other",
-        );
-        at_bounds(
-            &|count| format!("[{}]", "a,".repeat(count)),
-            MAX_ELEMENTS,
-            "elements",
-        );
-        at_bounds(
-            &|count| format!("{{{}}}", "a:a,".repeat(count)),
-            MAX_ELEMENTS,
-            "elements",
-        );
-        // The chain itself is one part.
-        at_bounds(
-            &|count| format!("a{}", "||a".repeat(count - 2)),
-            MAX_NODES,
-            "operators",
-        );
-        at_bounds(
-            &|count| format!("a{}", " ".repeat(count - 1)),
-            MAX_SOURCE_BYTES,
-            "bytes",
-        );
-    }
-}
+mod tests;

@@ -152,10 +152,18 @@ impl<'a> Map<'a> {
         }
     }
 
-    pub(crate) fn keys(&self) -> Box<dyn Iterator<Item = Text<'a>> + '_> {
+    pub(crate) fn entries(&self) -> Box<dyn Iterator<Item = (Text<'a>, Value<'a>)> + '_> {
         match self {
-            Self::Json(members) => Box::new(members.keys().map(|key| Text::Borrowed(key.as_str()))),
-            Self::Made(entries) => Box::new(entries.iter().map(|(key, _)| key.clone())),
+            Self::Json(members) => Box::new(
+                members
+                    .iter()
+                    .map(|(key, value)| (Text::Borrowed(key.as_str()), Value::of_json(value))),
+            ),
+            Self::Made(entries) => Box::new(entries.iter().cloned()),
         }
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Text<'a>> + '_ {
+        self.entries().map(|(key, _)| key)
     }
 }
