@@ -161,7 +161,7 @@ async fn errors_are_counted_and_a_dropped_in_plugin_with_a_mistake_is_refused_wi
     let all = body["plugins"].as_array().unwrap();
     let mistyped = all.iter().find(|plugin| plugin["name"] == "mistyped");
     let refused = mistyped.unwrap()["refused"]["reason"].as_str().unwrap();
-    let expected = "plugin.yaml:4:8: match.cel: line 2, column 6 of the expression: unknown member `lables`; did you mean `labels`?";
+    let expected = "plugin.yaml:5:5: match.cel: in line 2, column 6 of the expression: unknown member `lables`; did you mean `labels`?";
     assert!(refused.contains(expected), "{refused}");
 
     server.wait_for_watches(2).await;
@@ -207,8 +207,8 @@ fn config_check_and_plugin_test_report_the_place_of_a_mistake() {
     );
     let shown = told(&["config", "check", config.to_str().unwrap()]);
     for expected in [
-        "c.yaml:4:16: sinks[0].match.cel: line 1, column 15 of the expression: `==` is between an integer and a text",
-        "c.yaml:8:10: sinks[1].match.cel: line 1, column 20 of the expression: the pattern is no regular expression",
+        "c.yaml:4:16: sinks[0].match.cel: in line 1, column 15 of the expression: `==` is between an integer and a text",
+        "c.yaml:8:10: sinks[1].match.cel: in line 1, column 20 of the expression: the pattern is no regular expression",
     ] {
         assert!(shown.contains(expected), "{shown}");
     }

@@ -319,7 +319,7 @@ fn cel_otlp_and_oci_use_neither_io_nor_a_clock() {
             "std::net",
             "std::thread",
             "std::time",
-            "rand",
+            "rand::",
         ] {
             assert!(!code(&file).contains(word), "{}: {word}", file.display());
         }

@@ -3,7 +3,7 @@
 /// Why an expression is refused, where, and what to do. It contains names of the expression, and no control
 /// characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column} of the expression: {message}; {remedy}")]
+#[error("in line {line}, column {column} of the expression: {message}; {remedy}")]
 pub struct ConditionError {
     /// Line in the expression, from 1.
     pub line: usize,

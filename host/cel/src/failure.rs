@@ -5,7 +5,7 @@ use crate::error::{position, quoted};
 /// Why a condition has no result for an event, and where. It contains names of the expression, and no value of
 /// the event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("line {line}, column {column} of the expression: {kind}; {}", kind.remedy())]
+#[error("in line {line}, column {column} of the expression: {kind}; {}", kind.remedy())]
 pub struct EvaluationError {
     /// Line in the expression, from 1.
     pub line: usize,

@@ -192,7 +192,7 @@ mod tests {
         let read = serde_json::from_value::<EventCondition>(json!("data.\nnosuch == 1"));
         let error = read.unwrap_err().to_string();
         assert!(
-            error.starts_with("line 2, column 1 of the expression"),
+            error.starts_with("in line 2, column 1 of the expression"),
             "{error}"
         );
         let written = serde_json::to_value(EventCondition::compile("true").unwrap());

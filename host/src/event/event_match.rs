@@ -29,8 +29,9 @@ pub struct EventMatch {
     /// Labels of the TaskRun.
     pub labels: BTreeMap<String, String>,
     /// Condition in the Common Expression Language, such as
-    /// `data.exitCode > 1 && step.image.startsWith('rust:')`. Its variables are `event`, `data`, `labels`
-    /// (of `data`) and `step` (of `data`). An event for which it cannot be evaluated counts as matching.
+    /// `has(labels.team) && labels.team == 'shop' && !data.taskRun.name.startsWith('nightly-')`. Its
+    /// variables are `event`, `data`, `labels` (of `data`) and `step` (of `data`). An event for which it can
+    /// be neither true nor false counts as matching.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::bounded::not_null"
