@@ -187,7 +187,7 @@ async fn errors_are_counted_and_a_dropped_in_plugin_with_a_mistake_is_refused_wi
 }
 
 #[test]
-fn config_check_and_plugin_test_report_the_place_of_a_mistake() {
+fn config_check_reports_the_place_of_each_mistake() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let file = folder.path().join(name);
