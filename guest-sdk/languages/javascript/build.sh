@@ -12,7 +12,7 @@ fail() {
 command -v node >/dev/null || fail "node is missing; on Debian: apt-get install nodejs npm"
 tool=node_modules/.bin/componentize-qjs
 [ -x $tool ] || fail "componentize-qjs is missing; install it: (cd $PWD && npm ci)"
-# Copied out, the contract stands beside this script.
+# `plugin new` writes the contract beside this script.
 wit=plugin.wit
 [ -e $wit ] || wit=../../wit/v0.1/plugin.wit
 

@@ -11,10 +11,10 @@ if ! command -v $tool >/dev/null; then
         "(cd $PWD && python3 -m venv .venv && .venv/bin/pip install -r requirements.txt)" >&2
     exit 1
 fi
-# Copied out, the contract stands beside this script.
+# `plugin new` writes the contract beside this script.
 wit=plugin.wit
 [ -e $wit ] || wit=../../wit/v0.1/plugin.wit
 
 # --stub-wasi: plugins get no files, clock or network, not even the import of them.
-$tool --quiet --wit-path $wit --world plugin componentize --stub-wasi --output "$output" only_failures
+$tool --quiet --wit-path $wit --world plugin componentize --stub-wasi --output "$output" plugin
 rm -rf __pycache__

@@ -1,0 +1,3 @@
+module only-failures
+
+go 1.24
