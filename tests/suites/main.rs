@@ -47,6 +47,7 @@ mod install_yaml;
 mod kafka;
 mod known_secrets;
 mod kubectl;
+mod language_bindings;
 mod languages;
 mod laws;
 mod leaks;

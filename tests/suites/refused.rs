@@ -20,6 +20,14 @@ fn modules_that_cannot_be_plugins_are_refused_with_a_remedy() {
             r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#,
             "it imports `wasi:cli/environment@0.2.0`: plugins get no WASI",
         ),
+        (
+            &good.replacen(
+                "(import",
+                r#"(import "wasi_snapshot_preview1" "sched_yield" (func (result i32))) (import"#,
+                1,
+            ),
+            "it is a module that imports `wasi_snapshot_preview1`: plugins get no WASI",
+        ),
         ("(module (func", "is not WebAssembly"),
         ("no module at all", "it does not begin with"),
         (

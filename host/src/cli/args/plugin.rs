@@ -2,7 +2,7 @@
 
 use super::registry::RegistryArgs;
 use super::values::{Inspected, parse_inspected, parse_plugin};
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use std::path::PathBuf;
 use step_observer::oci::Reference;
 use step_observer::plugin::PluginConfig;
@@ -10,9 +10,12 @@ use step_observer::plugin::PluginConfig;
 /// Write, build, try and measure plugins
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Create a plugin: a crate that builds, with its SDK and a passing test
+    /// Create a plugin: a folder that builds, with passing cases
     #[command(
-        after_help = "Example:\n  step-observer plugin new only-failures && cd only-failures && cargo test"
+        after_help = "In Rust, it is a crate with its SDK, which `plugin build` builds. In other languages, build.sh builds it,\n\
+        README.md says which tools that needs, and plugin.wit is the contract.\n\
+        Examples:\n  step-observer plugin new only-failures && cd only-failures && cargo test\n  \
+        step-observer plugin new only-failures --language ts && cd only-failures && npm ci && ./build.sh"
     )]
     New(NewArgs),
     /// List the plugins of step-observer: those in this program, and the catalogue
@@ -92,6 +95,28 @@ pub(crate) struct NewArgs {
     /// Name of the plugin and of its new folder
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
+    /// Language of the plugin
+    #[arg(long, short, value_enum, default_value_t = Language::Rust, value_name = "LANGUAGE")]
+    pub(crate) language: Language,
+}
+
+/// A language for which `plugin new` has a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// Rust, with the SDK
+    Rust,
+    /// C without a library
+    C,
+    /// JavaScript, in QuickJS
+    #[value(alias = "javascript")]
+    Js,
+    /// TypeScript, in QuickJS
+    #[value(alias = "typescript")]
+    Ts,
+    /// Python, in CPython
+    Python,
+    /// Go, with its runtime
+    Go,
 }
 
 #[derive(Debug, clap::Args)]

@@ -127,8 +127,8 @@ fn gzip(module: &[u8]) -> Result<Vec<u8>, CommandError> {
 pub(super) fn compile(folder: &Path, offline: bool) -> Result<PathBuf, CommandError> {
     if !folder.join("Cargo.toml").exists() {
         return Err(format!(
-            "{} holds no Cargo.toml: begin with `step-observer plugin new NAME`; for other languages see \
-             guest-sdk/languages, and pack what you have built with `plugin build FILE.wasm --configmap`",
+            "{} holds no Cargo.toml: begin with `step-observer plugin new NAME`; in another language than Rust, \
+             run build.sh, and pack what it has built with `plugin build FILE.wasm --configmap`",
             folder.display()
         )
         .into());

@@ -1,8 +1,13 @@
-//! `plugin new`: writes a crate that builds and tests without a registry.
+//! `plugin new`: writes a crate that builds and tests without a registry, or the example of another
+//! language.
 
-use crate::cli::args::plugin::NewArgs;
+mod languages;
+
+use crate::cli::args::plugin::{Language, NewArgs};
 use crate::cli::outcome::{CommandError, CommandOutcome};
 use crate::cli::output::print_line;
+use languages::Example;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Path and text of the files of the crate. `NAME` in a text is replaced by the name of the plugin.
@@ -50,6 +55,23 @@ include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 pub(super) fn new(args: &NewArgs) -> Result<CommandOutcome, CommandError> {
     let path = Path::new(&args.name);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    check_name(&name, args.language)?;
+    if path.exists() {
+        return Err(format!("{} exists already: choose another name", path.display()).into());
+    }
+    match Example::of(args.language) {
+        Some(example) => {
+            for (file, text) in example.files_for(&name) {
+                write(&path.join(file), text.as_bytes())?;
+            }
+            example.print_next(path, &name);
+        }
+        None => new_crate(path, &name)?,
+    }
+    Ok(CommandOutcome::Complete)
+}
+
+fn check_name(name: &str, language: Language) -> Result<(), CommandError> {
     let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let starts = name
         .bytes()
@@ -68,21 +90,22 @@ pub(super) fn new(args: &NewArgs) -> Result<CommandOutcome, CommandError> {
         "serde",
         "test",
     ];
-    if dependencies.contains(&&*name) {
+    if language == Language::Rust && dependencies.contains(&name) {
         return Err(format!(
             "`{name}` is the name of a crate that the plugin needs: choose another one"
         )
         .into());
     }
-    if path.exists() {
-        return Err(format!("{} exists already: choose another name", path.display()).into());
-    }
+    Ok(())
+}
+
+fn new_crate(path: &Path, name: &str) -> Result<(), CommandError> {
     let failed = (
         "cases/failed/out.json",
         include_str!("template/cases/failed/out.json"),
     );
     for (file, text) in TEMPLATE.iter().chain(&CASES).chain([&failed]) {
-        write(&path.join(file), text.replace("NAME", &name).as_bytes())?;
+        write(&path.join(file), text.replace("NAME", name).as_bytes())?;
     }
     for (file, content) in SDK {
         write(&path.join("sdk").join(file), content)?;
@@ -97,7 +120,7 @@ pub(super) fn new(args: &NewArgs) -> Result<CommandOutcome, CommandError> {
          step-observer plugin build --configmap | kubectl apply --server-side -f -\n\n\
          Its code is in src/lib.rs; {folder}/README.md describes the next steps."
     ));
-    Ok(CommandOutcome::Complete)
+    Ok(())
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<(), CommandError> {
@@ -105,7 +128,21 @@ fn write(path: &Path, content: &[u8]) -> Result<(), CommandError> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        std::fs::write(path, content)
+        std::fs::write(path, content)?;
+        if path.extension().is_some_and(|end| end == "sh") {
+            make_executable(path)?;
+        }
+        Ok(())
     };
-    write().map_err(|error| format!("failed to write {}: {error}", path.display()).into())
+    write().map_err(|error: std::io::Error| {
+        format!("failed to write {}: {error}", path.display()).into()
+    })
+}
+
+/// Lets everybody run a script who may read it.
+fn make_executable(script: &Path) -> std::io::Result<()> {
+    let mut permissions = std::fs::metadata(script)?.permissions();
+    let readable = permissions.mode() & 0o444;
+    permissions.set_mode(permissions.mode() | (readable >> 2));
+    std::fs::set_permissions(script, permissions)
 }

@@ -73,6 +73,12 @@ pub enum LoadError {
          Python: --stub-wasi), or set `wasi: denied` to give it an empty one"
     )]
     Wasi(String),
+    /// It is no component and imports WASI, whose older form the host does not have.
+    #[error(
+        "it is a module that imports `wasi_snapshot_preview1`: plugins get no WASI. Build it without (C: no libc; Go: \
+         stub_wasi.go, which `plugin new --language go` writes), or make a component of it and set `wasi: denied`"
+    )]
+    WasiModule,
     /// It has more or larger parts than the compiler can handle in reasonable time.
     #[error("it is not a reasonable module: {0}")]
     ModuleLimit(#[from] ModuleLimitError),

@@ -145,11 +145,23 @@ fn wrap(mut module: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     });
     match encoded {
         Ok(Ok(component)) => Ok(component),
+        Ok(Err(_)) if imports_old_wasi(&module) => Err(LoadError::WasiModule),
         Ok(Err(error)) => Err(LoadError::Contract(format!("{error:#}"))),
         Err(_) => Err(LoadError::Contract(
             "its component metadata is damaged".to_owned(),
         )),
     }
+}
+
+/// Returns true if a core module imports the form of WASI that is older than the component model.
+fn imports_old_wasi(module: &[u8]) -> bool {
+    let payloads = Parser::new(0).parse_all(module).filter_map(Result::ok);
+    let imports = payloads.filter_map(|payload| match payload {
+        Payload::ImportSection(imports) => Some(imports),
+        _ => None,
+    });
+    let mut imports = imports.flat_map(|imports| imports.into_imports().filter_map(Result::ok));
+    imports.any(|import| import.module == "wasi_snapshot_preview1")
 }
 
 /// Finds the contract for which a core module was built, by the names of the module's exports.
