@@ -20,6 +20,7 @@ pub mod helm;
 pub mod journaled;
 pub mod kafka;
 pub mod known_secrets;
+pub mod languages;
 pub mod live_page;
 pub mod load;
 pub mod load_program;

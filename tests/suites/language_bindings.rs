@@ -1,7 +1,7 @@
 //! The contract as the examples in other languages declare it, compared with `plugin.wit`.
 
-use super::languages::{example, new_plugin, step_observer, tools};
 use std::process::Command;
+use step_observer_tests::languages::{example, new_plugin, step_observer, tools};
 use step_observer_tests::{available, path};
 
 fn contract() -> (wit_parser::Resolve, wit_parser::PackageId) {

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use step_observer::plugin::{Plugin, PluginEngine, PluginSource, PluginSpec};
 use step_observer_tests::available;
+use step_observer_tests::languages::{example, new_plugin, step_observer, tools};
 use step_observer_tests::path;
 use step_observer_tests::peer::Missing;
 use step_observer_tests::plugins::{check_cases, refusal};
-use step_observer_tests::program::Program;
 use step_observer_tests::receivers::LANGUAGES_REQUIRED;
 
 /// Name, and upper bound of the size in bytes.
@@ -99,34 +99,6 @@ const EXAMPLES: [(&str, &str, Option<&str>); 5] = [
     ("ts", "typescript", Some("node_modules")),
 ];
 
-pub(crate) fn example(folder: &str) -> PathBuf {
-    path("../guest-sdk/languages").join(folder)
-}
-
-pub(crate) fn step_observer(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(Program::path());
-    command.args(args).current_dir(folder).output().unwrap()
-}
-
-/// Writes the plugin `team-filter`, and returns its folder.
-pub(crate) fn new_plugin(place: &Path, language: &str) -> PathBuf {
-    let written = step_observer(
-        place,
-        &["plugin", "new", "team-filter", "--language", language],
-    );
-    let errors = String::from_utf8_lossy(&written.stderr);
-    assert!(written.status.success(), "{language}: {errors}");
-    let shown = String::from_utf8_lossy(&written.stdout).into_owned();
-    for command in [
-        "cd team-filter\n",
-        "./build.sh team-filter.wasm",
-        "plugin test team-filter.wasm",
-    ] {
-        assert!(shown.contains(command), "{language}: {shown}");
-    }
-    place.join("team-filter")
-}
-
 /// Returns the paths of all files below a folder, without what the builds make.
 fn files(folder: &Path) -> BTreeSet<PathBuf> {
     let made = ["node_modules", ".venv", "__pycache__"];
@@ -204,29 +176,6 @@ fn a_new_plugin_holds_every_file_of_the_example_under_its_own_name() {
     let refused = step_observer(place.path(), &["plugin", "new", "Team", "-l", "c"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("not a valid name"));
     assert!(files(place.path()).is_empty());
-}
-
-/// Returns whether a script of an example finds its tools.
-pub(crate) fn tools(
-    language: &str,
-    folder: &str,
-    tools: Option<&str>,
-) -> Result<Option<PathBuf>, Missing> {
-    let tools = tools.map(|tools| example(folder).join(tools));
-    let are_there = match &tools {
-        Some(tools) => tools.exists(),
-        None => {
-            let wasm_ld = Command::new("wasm-ld").arg("--version").output();
-            wasm_ld.is_ok_and(|output| output.status.success())
-        }
-    };
-    match are_there {
-        true => Ok(tools),
-        false => {
-            let peer = format!("the tools of {language} are missing");
-            Err(Missing::new(peer, "run `cargo xtask languages`").required_by(LANGUAGES_REQUIRED))
-        }
-    }
 }
 
 #[test]
