@@ -74,10 +74,10 @@ true
 {{- end -}}
 {{- end }}
 
-{{/* Bytes that the volume of the journal needs, in MiB. */}}
+{{/* Bytes that the volume of the journal needs, in MiB: 128 for its own files, and 128 for each of the two folders with pulled plugins. */}}
 {{- define "step-observer.journalMebibytes" -}}
 {{- $max := default 1073741824 .journal.maxBytes | int64 -}}
-{{- add (div (mul 4 $max) 1048576) 128 -}}
+{{- add (div (mul 4 $max) 1048576) 384 -}}
 {{- end }}
 
 {{/* Seconds of a span such as 25s or 1h 30m. */}}
@@ -122,7 +122,7 @@ true
 {{- $unit := get (dict "Mi" 1 "Gi" 1024 "Ti" 1048576) (regexFind "[A-Za-z]+$" $size) -}}
 {{- $needed := include "step-observer.journalMebibytes" $config | int64 -}}
 {{- if lt (mul $unit (regexFind "^[0-9]+" $size | int64)) $needed -}}
-{{- fail (printf "durable.size: %s is less than four times config.journal.maxBytes and 128 MiB: %dMi" $size $needed) -}}
+{{- fail (printf "durable.size: %s is less than four times config.journal.maxBytes and 384 MiB: %dMi" $size $needed) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

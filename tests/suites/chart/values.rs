@@ -64,7 +64,7 @@ fn wrong_values_are_refused_with_their_place() {
         ),
         (
             json!({"durable": {"enabled": true, "size": "4Gi"}}),
-            &["durable.size", "4224Mi"],
+            &["durable.size", "4480Mi"],
         ),
         (
             json!({"config": {"shutdownGrace": "1 fortnight"}}),

@@ -1,6 +1,7 @@
 //! Applies a rule set to JSON.
 
-use super::{MIN_VALUE_BYTES, SECRET_PROBE, Scanner};
+use super::{CompiledRule, MIN_VALUE_BYTES, SECRET_PROBE, Scanner};
+use crate::meter::{self, Work};
 use crate::{Exhausted, RedactionCounts, ScanLimits};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -101,24 +102,55 @@ impl Scanner {
             }
             return Ok(());
         }
-        // Masks the whole text, including blanks, if the rules mask a sample secret with the same
-        // name.
+        // Masks the whole text, including blanks, if its name makes it a secret.
         if let Some(label) =
             label.filter(|_| text.len() >= MIN_VALUE_BYTES && !text.starts_with('$'))
+            && let Some(rule) = self.rule_of_name(label, limits)?
         {
-            let probe = format!("{label}={SECRET_PROBE}");
-            let mut found = RedactionCounts::default();
-            if let Cow::Owned(masked) = self.redact(&probe, &mut found, limits)?
-                && let Some(replacement) = masked.strip_prefix(&format!("{label}="))
-            {
-                counts.merge(&found);
-                *text = replacement.to_owned();
-                return Ok(());
+            if rule.replacement.len() > text.len().saturating_add(limits.growth) {
+                return Err(Exhausted);
             }
+            counts.add(&rule.id);
+            text.clone_from(&rule.replacement);
+            return Ok(());
         }
         if let Cow::Owned(redacted) = self.redact(text, counts, limits)? {
             *text = redacted;
         }
         Ok(())
+    }
+
+    /// Returns the rule that takes a text for a secret because of its name: it masks the whole of a
+    /// sample secret with this name, and not without. A rule for any digits or letters, which would mask
+    /// parts or all of every sample, looks at the text itself.
+    fn rule_of_name(
+        &self,
+        name: &str,
+        limits: ScanLimits,
+    ) -> Result<Option<&CompiledRule>, Exhausted> {
+        let named = format!("{name}={SECRET_PROBE}");
+        let secret_start = named.len() - SECRET_PROBE.len();
+        let work = &mut meter::until(Some(limits.deadline));
+        let wanted = self.wanted(&named, work)?;
+        for (rule, _) in self.rules.iter().zip(wanted).filter(|(_, wanted)| *wanted) {
+            if rule.masks_rest(&named, secret_start, work)?
+                && !rule.masks_rest(SECRET_PROBE, 0, work)?
+            {
+                return Ok(Some(rule));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl CompiledRule {
+    /// Returns whether one match is all of a text from an offset on.
+    fn masks_rest(&self, text: &str, from: usize, work: &mut dyn Work) -> Result<bool, Exhausted> {
+        let mut masks = false;
+        self.find(text, work, |range| {
+            masks |= range.start <= from && range.end == text.len();
+            Ok(())
+        })?;
+        Ok(masks)
     }
 }

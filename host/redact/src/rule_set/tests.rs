@@ -118,6 +118,36 @@ fn bad_rules_are_refused_by_name_and_values_by_position() {
 }
 
 #[test]
+fn a_rule_for_any_digits_or_letters_masks_only_what_it_matches() {
+    let masked = |pattern: &str| {
+        let broad = rule("broad", pattern, &[]);
+        let token = rule("token", r"(?i)token[=:](?P<secret>\S{4,})", &["token"]);
+        let scanner = Scanner::new(&[broad, token], &[]).unwrap();
+        let mut value = serde_json::json!({
+            "startedAt": "2026-11-22T13:31:16Z", "name": "compile", "token": "hunter two",
+        });
+        scanner
+            .redact_json(&mut value, &mut RedactionCounts::default(), generous())
+            .unwrap();
+        assert_eq!(value["token"], "[redacted:token]", "{pattern}");
+        (value["startedAt"].clone(), value["name"].clone())
+    };
+    let (started, name) = masked("[0-9]{4}");
+    assert_eq!(started, "[redacted:broad]-11-22T13:31:16Z");
+    assert_eq!(name, "compile");
+    let (started, name) = masked("[0-9A-Za-z]{20}");
+    assert_eq!(
+        (started, name),
+        ("2026-11-22T13:31:16Z".into(), "compile".into())
+    );
+    let (started, name) = masked("[a-z]{7}");
+    assert_eq!(
+        (started, name),
+        ("2026-11-22T13:31:16Z".into(), "[redacted:broad]".into())
+    );
+}
+
+#[test]
 fn results_stay_json_and_flags_name_the_next_argument() {
     let token = rule(
         "token",
