@@ -144,16 +144,17 @@ fn a_failed_fetch_is_repeated_with_growing_pauses_and_the_version_before_stays()
     );
 }
 
+const REGISTRIES: [&str; 5] = [
+    "a.example",
+    "b.example",
+    "c.example",
+    "d.example",
+    "e.example",
+];
+
 #[test]
 fn a_slow_registry_delays_no_other() {
-    let registries = [
-        "a.example",
-        "b.example",
-        "c.example",
-        "d.example",
-        "e.example",
-    ];
-    let mut catalog = catalog(&registries, 0);
+    let mut catalog = catalog(&REGISTRIES, 0);
     for number in 0..200 {
         let artifact = format!("a.example/{number}{ONE}");
         offer(&mut catalog, &format!("a{number:03}"), &artifact);
@@ -171,7 +172,7 @@ fn a_slow_registry_delays_no_other() {
     let next = catalog.next_fetch(seconds(90)).unwrap();
     assert_eq!(next.name(), "a001");
     drop(next);
-    for registry in &registries[1..] {
+    for registry in &REGISTRIES[1..] {
         let artifact = format!("{registry}/more{ONE}");
         offer(&mut catalog, &format!("more-{registry}"), &artifact);
     }
@@ -185,15 +186,8 @@ fn a_slow_registry_delays_no_other() {
 
 #[test]
 fn modules_that_wait_for_their_load_bound_what_is_fetched() {
-    let registries = [
-        "a.example",
-        "b.example",
-        "c.example",
-        "d.example",
-        "e.example",
-    ];
-    let mut catalog = catalog(&registries, 0);
-    for registry in registries {
+    let mut catalog = catalog(&REGISTRIES, 0);
+    for registry in REGISTRIES {
         offer(&mut catalog, &registry[..1], &format!("{registry}/x{ONE}"));
     }
     let large: Arc<[u8]> = vec![0; usize::try_from(MAX_ARTIFACT_BYTES).unwrap()].into();
